@@ -10,6 +10,8 @@ import difflib
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
+from rasca_nn.errors import RascaError
+
 CONVS = 4
 """Convolutions in a CNN head, each followed by a 1x2 max-pool (seeds: paper, table 1)."""
 
@@ -33,7 +35,7 @@ CHOICES = {
 }
 
 
-class ConfigError(ValueError):
+class ConfigError(RascaError, ValueError):
     """A configuration that does not describe a RaScaNet; the message is one line."""
 
 

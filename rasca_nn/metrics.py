@@ -1,0 +1,40 @@
+"""Accuracy figures of yes/no decisions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rasca_nn.data import CROP_PREFIX
+
+
+def rates(labels: NDArray[np.int64], decisions: NDArray[np.int64]) -> dict[str, Any]:
+    """n, accuracy, balanced_accuracy, tpr and tnr of decisions 0/1; a rate without a row is None."""
+    hit = labels == decisions
+    tpr = float(hit[labels == 1].mean()) if (labels == 1).any() else None
+    tnr = float(hit[labels == 0].mean()) if (labels == 0).any() else None
+    both = None if tpr is None or tnr is None else (tpr + tnr) / 2
+    return {
+        "n": len(labels),
+        "accuracy": float(hit.mean()) if len(hit) else None,
+        "balanced_accuracy": both,
+        "tpr": tpr,
+        "tnr": tnr,
+    }
+
+
+def groups(sources: Sequence[str]) -> dict[str, NDArray[np.bool_]]:
+    """Which rows belong to each reported group: ``photos``, ``coco`` (photos from COCO alone) and ``crops``."""
+    crop = np.array([s.startswith(CROP_PREFIX) for s in sources], np.bool_)
+    coco = np.array([s.startswith("coco") for s in sources], np.bool_)
+    found = {"photos": ~crop, "coco": coco, "crops": crop}
+    return {name: mask for name, mask in found.items() if mask.any()}
+
+
+def report(labels: NDArray[np.int64], decisions: NDArray[np.int64], sources: Sequence[str]) -> dict[str, Any]:
+    """:func:`rates` over all rows, and under ``groups`` the same for each of :func:`groups`."""
+    parts = {name: rates(labels[mask], decisions[mask]) for name, mask in groups(sources).items()}
+    return rates(labels, decisions) | {"groups": parts}
