@@ -78,7 +78,7 @@ def choose_views(
 
 
 def placement(rng: np.random.Generator, window: NDArray[np.float32], tilt: float = 0.08) -> Tensor:
-    """Affine maps ``[B, 2, 3]`` from view to photo, for ``grid_sample``: window, flip and a rotation of about ``tilt``."""
+    """Affine maps ``[B, 2, 3]`` from view to photo, for ``grid_sample``: window, flip and a small rotation."""
     batch = len(window)
     top, left, bottom, right = window.T
     flip = rng.choice([-1.0, 1.0], batch)

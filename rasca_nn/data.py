@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import csv
 import hashlib
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -179,7 +178,7 @@ def load_rows(
             file.parent.mkdir(parents=True, exist_ok=True)
             partial = file.with_suffix(".partial.npy")
             np.save(partial, images)
-            os.replace(partial, file)
+            partial.replace(file)
     return Photos(tuple(rows), images, np.array([row.label for row in rows], np.int64))
 
 

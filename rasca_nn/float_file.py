@@ -1,28 +1,22 @@
-"""Float weights on disk: safetensors with a header that says what they belong to (``NAME.float``)."""
+"""Float weights on disk, ``NAME.float``: the network's state dict and its configuration."""
 
 from __future__ import annotations
 
-import json
-import os
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 
+from rasca_nn import container
 from rasca_nn.config import ConfigError, RaScaNetConfig
-from rasca_nn.errors import RascaError
+from rasca_nn.container import ModelFileError
 from rasca_nn.model import RaScaNet
 
 FORMAT, VERSION = "rasca-float", 1
 
 
-class FloatFileError(RascaError):
-    """A float model file that is missing, foreign, truncated or does not fit its own configuration."""
-
-
-def check_state(state: dict[str, Tensor], model: RaScaNet) -> list[str]:
+def state_faults(state: Mapping[str, Tensor], model: RaScaNet) -> list[str]:
     """What is wrong with ``state`` for ``model``: missing and unexpected keys, other shapes; empty where it fits."""
     wanted = model.state_dict()
     faults = []
@@ -40,34 +34,21 @@ def check_state(state: dict[str, Tensor], model: RaScaNet) -> list[str]:
 
 
 def save_float(model: RaScaNet, path: Path) -> None:
-    """Write a model; an interrupted write leaves nothing behind under the final name."""
-    header = {"format": FORMAT, "version": str(VERSION), "config": json.dumps(model.config.to_dict(), sort_keys=True)}
-    partial = Path(path).with_name(Path(path).name + ".partial")
-    save_file({k: v.contiguous() for k, v in model.state_dict().items()}, partial, metadata=header)
-    os.replace(partial, path)
+    """Write a model, atomically."""
+    header = {"format": FORMAT, "version": VERSION, "config": model.config.to_dict()}
+    container.write(path, {key: value.detach().numpy() for key, value in model.state_dict().items()}, header)
 
 
 def load_float(path: Path) -> RaScaNet:
-    """Read and check a model; it is in evaluation mode. Raises :class:`FloatFileError` with one line."""
-    if not Path(path).is_file():
-        raise FloatFileError(f"{path}: no such file")
+    """Read and check a model; it is in evaluation mode. Raises :class:`ModelFileError` with one line."""
+    header, tensors = container.read(path, FORMAT, VERSION)
     try:
-        with safe_open(path, framework="pt") as file:
-            header = file.metadata() or {}
-            state = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
-    except (SafetensorError, OSError) as error:
-        raise FloatFileError(f"{path}: not a whole safetensors file ({str(error).splitlines()[0]})") from None
-    if header.get("format") != FORMAT:
-        raise FloatFileError(f"{path}: format is {header.get('format')!r}, not {FORMAT!r}")
-    if header.get("version") != str(VERSION):
-        raise FloatFileError(f"{path}: version {header.get('version')!r} is not the one read here, {VERSION}")
-    try:
-        config = RaScaNetConfig.from_dict(json.loads(header.get("config", "")))
-    except (ValueError, AttributeError, ConfigError) as error:
-        raise FloatFileError(f"{path}: the configuration cannot be read ({error})") from None
-    model = RaScaNet(config)
-    faults = check_state(state, model)
+        model = RaScaNet(RaScaNetConfig.from_dict(header["config"]))
+    except (KeyError, AttributeError, TypeError, ConfigError) as error:
+        raise ModelFileError(f"{path}: its configuration cannot be read ({error})") from None
+    state = {key: torch.tensor(value) for key, value in tensors.items()}
+    faults = state_faults(state, model)
     if faults:
-        raise FloatFileError(f"{path}: {'; '.join(faults[:3])}")
+        raise ModelFileError(f"{path}: {'; '.join(faults[:3])}")
     model.load_state_dict(state)
     return model.eval()

@@ -232,7 +232,7 @@ class RaScaNet(nn.Module):
     @property
     def cell(self) -> GRUCell:
         """The recurrent cell."""
-        return self.raster_rnn["gru"]["cell"]  # type: ignore[index, return-value]
+        return self.raster_rnn["gru"]["cell"]  # type: ignore[index]
 
     @property
     def classifier(self) -> nn.Sequential:

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import csv
 import math
-import os
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
@@ -252,7 +251,7 @@ class Trainer:
         }
         partial = path.with_suffix(".partial")
         torch.save(state, partial)
-        os.replace(partial, path)
+        partial.replace(path)
 
     def resume(self, path: Path) -> None:
         """Go on from a checkpoint of the same configuration and options."""
@@ -260,7 +259,7 @@ class Trainer:
         for key, now in (("config", self.config.to_dict()), ("options", asdict(self.options))):
             changed = [k for k, v in now.items() if state[key].get(k) != v]
             if changed:
-                raise TrainError(f"{path}: was made with another {', '.join(changed)}; resume with the same or start anew")
+                raise TrainError(f"{path}: was made with another {', '.join(changed)}; keep it or start anew")
         self.model.load_state_dict(state["model"])
         self.place.load_state_dict(state["place"])
         self.optimizer.load_state_dict(state["optimizer"])
@@ -295,8 +294,8 @@ def train(
     checkpoint = out / "checkpoint.pt"
     if checkpoint.is_file():
         trainer.resume(checkpoint)
-    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[loss]:.4f}"), TimeRemainingColumn())
-    with Progress(*columns) as bar:
+    loss_column = TextColumn("{task.fields[loss]:.4f}")
+    with Progress(TextColumn("{task.description}"), BarColumn(), loss_column, TimeRemainingColumn()) as bar:
         bar.console.print(f"{config.name}, seed {options.seed}, {len(trainer.data.train)} images to train on")
         while trainer.epoch < options.epochs:
             start = time.monotonic()
