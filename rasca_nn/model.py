@@ -275,7 +275,7 @@ class RaScaNet(nn.Module):
 
     def confidence(self, pooled: Tensor) -> Tensor:
         """Pooled states ``[..., d]`` to confidences ``[...]`` in 0..1; the head exists for training alone."""
-        score: Tensor = self.raster_confidence["out_classifier"](pooled)  # type: ignore[operator]
+        score: Tensor = self.raster_confidence["out_classifier"](pooled)
         return score.squeeze(-1).sigmoid()
 
     def steps(self, x: Tensor) -> Steps:

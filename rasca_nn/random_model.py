@@ -1,0 +1,66 @@
+"""Integer models with made-up weights, for tests of the hardware: ordinary ones and extreme ones."""
+
+from __future__ import annotations
+
+from typing import Literal, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rasca_nn.config import RaScaNetConfig
+from rasca_nn.errors import RascaError
+from rasca_nn.int8_file import HARDSWISH_SCALE, Int8Model, Layer, input_ranges, layer_shapes
+from rasca_nn.tables import SIGMOID_STEP, TANH_STEP, hardswish_table, sigmoid_table, tanh_table
+
+Kind = Literal["uniform", "zeros", "max", "min", "spikes", "saturate"]
+"""What the numbers are.
+
+``uniform``: random weights and biases, shifts that keep outputs within their range; ``zeros``: all zero;
+``max`` and ``min``: every weight 127 or -127; ``spikes``: few weights, each +-127, the rest zero;
+``saturate``: random weights with shifts so small that many outputs are clamped.
+"""
+
+OUTPUT_SPREAD = {"attention.excite": 40, "gru.reset": 40, "gru.update": 40, "gru.candidate": 32}
+"""Standard deviation aimed at in front of a table, which flattens out further away; 80 elsewhere."""
+
+
+def _weights(rng: np.random.Generator, shape: tuple[int, ...], kind: Kind) -> NDArray[np.int8]:
+    if kind == "zeros":
+        return np.zeros(shape, np.int8)
+    if kind in ("max", "min"):
+        return np.full(shape, 127 if kind == "max" else -127, np.int8)
+    if kind == "spikes":
+        spike = rng.random(shape) < 2 / max(2, int(np.prod(shape[1:])))
+        return np.where(spike, rng.choice([-127, 127], shape), 0).astype(np.int8)
+    return rng.integers(-127, 128, shape).astype(np.int8)
+
+
+def _layer(rng: np.random.Generator, config: RaScaNetConfig, name: str, kind: Kind) -> Layer:
+    """One layer; its shifts follow from how far its sums spread for inputs of about a third of their range."""
+    weight = _weights(rng, layer_shapes(config)[name], kind)
+    low, high = input_ranges(config, name)
+    typical = np.maximum(-low, high) / np.where(low < 0, 2, 3)
+    spread = np.sqrt(np.square(weight * typical[None, :, None, None]).sum((1, 2, 3)))
+    bias = rng.normal(0, 1, len(weight)) * spread / 2
+    shift = np.log2(np.maximum(spread, 1) / OUTPUT_SPREAD.get(name, 80)) + rng.uniform(-0.7, 0.7, len(weight))
+    if kind == "saturate":
+        shift -= 4
+    if name == "classifier.output":
+        shift = np.zeros(len(weight))
+    return Layer(name, weight, bias.astype(np.int32), np.clip(np.round(shift), 0, 31).astype(np.uint8))
+
+
+def random_int8_model(config: RaScaNetConfig, seed: int, kind: Kind = "uniform") -> Int8Model:
+    """A model of that configuration, the same for the same seed. Raises :class:`RascaError` for an unknown kind."""
+    if kind not in get_args(Kind):
+        raise RascaError(f"kind must be one of {', '.join(get_args(Kind))}, not {kind!r}")
+    rng = np.random.default_rng(seed)
+    layers = {name: _layer(rng, config, name, kind) for name in layer_shapes(config)}
+    tables: dict[str, NDArray[np.uint8] | NDArray[np.int8]] = {"sigmoid": sigmoid_table(), "tanh": tanh_table()}
+    scales = dict.fromkeys(layers, 1 / 64)
+    scales |= dict.fromkeys([n for n in ("attention.excite", "gru.reset", "gru.update") if n in layers], SIGMOID_STEP)
+    scales["gru.candidate"] = TANH_STEP
+    if config.classifier_hidden:
+        scales |= {"classifier.hidden": 1 / 16, HARDSWISH_SCALE: 1 / 16}
+        tables["hardswish"] = hardswish_table(1 / 16, 1 / 16)
+    return Int8Model(config, layers, tables, scales)
