@@ -137,10 +137,9 @@ class IntegerNet:
         m = (2**15 // n + 1) // 2  # floor(2^14 / n + 0.5)
         p = hidden.to(torch.int64).sum(2) * m
         if self.config.pool == "mean":
-            p = (p + 2**13) >> 14
-        else:
-            p = (p + hidden.amax(2) * 2**14 + 2**14) >> 15
-        return p.clamp(-128, 127).to(torch.int32)
+            return ((p + 2**13) >> 14).clamp(-128, 127).to(torch.int32)
+        p += hidden.amax(2) * 2**14
+        return ((p + 2**14) >> 15).clamp(-128, 127).to(torch.int32)
 
     def classify(self, hidden: Tensor, trace: Trace) -> Tensor:
         """H ``[B, d, n]`` to logits, int32 ``[B, classes]``."""
