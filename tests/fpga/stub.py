@@ -1,0 +1,69 @@
+"""Stands for the accelerator: a result that tells which pixels came, and whether their marks were right."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from amaranth.hdl import Module, Signal
+from amaranth.lib import stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from fpga.protocol import Identity
+from rasca_hw.interfaces import Pixel, result_layout
+
+IDENTITY = Identity(height=3, width=4, classes=2, model=0xCAFE1234, scale=0.25)
+
+
+def expected(pixels: np.ndarray) -> tuple[int, int]:
+    """The two logits for a photo ``[height, width, 3]``: minus the sum of all bytes, and a sum weighted by place."""
+    flat = pixels.reshape(-1, 3).astype(int)
+    return -int(flat.sum()), int((flat @ [1, 2, 3] * (1 + np.arange(len(flat)))).sum())
+
+
+class Stub(wiring.Component):
+    """Two sums over each frame; `errors` is not 0 where `first` or `last` is wrong; a pixel takes `pace` cycles."""
+
+    def __init__(self, identity: Identity, *, pace: int = 1) -> None:
+        self.identity = identity
+        self.pace = pace
+        super().__init__(
+            {
+                "pixels": In(stream.Signature(Pixel)),
+                "results": Out(stream.Signature(result_layout(identity.classes))),
+            }
+        )
+
+    def elaborate(self, platform: Any) -> Module:
+        m = Module()
+        size = self.identity.height * self.identity.width
+        pixel, result = self.pixels.payload, self.results.payload
+        place = Signal(range(1, size + 1), init=1)
+        column = Signal(range(self.identity.width))
+        wrong = Signal()
+        wait = Signal(range(self.pace + 1))
+        end = column == self.identity.width - 1
+        weighted = pixel.r + 2 * pixel.g + 3 * pixel.b
+
+        m.d.comb += self.pixels.ready.eq((wait == 0) & ~self.results.valid)
+        with m.If(wait != 0):
+            m.d.sync += wait.eq(wait - 1)
+        with m.If(self.results.ready & self.results.valid):
+            m.d.sync += [self.results.valid.eq(0), wrong.eq(0)]
+            m.d.sync += [logit.eq(0) for logit in (result.logits[0], result.logits[1])]
+        with m.If(self.pixels.valid & self.pixels.ready):
+            m.d.sync += [
+                wait.eq(self.pace - 1),
+                result.logits[0].eq(result.logits[0] - (pixel.r + pixel.g + pixel.b)),
+                result.logits[1].eq(result.logits[1] + place * weighted),
+                place.eq(place + 1),
+                column.eq(column + 1),
+            ]
+            with m.If((pixel.first != (place == 1)) | (pixel.last != end)):
+                m.d.sync += wrong.eq(1)
+            with m.If(end):
+                m.d.sync += column.eq(0)
+            with m.If(place == size):
+                m.d.sync += [place.eq(1), self.results.valid.eq(1)]
+        m.d.comb += [result.klass.eq(result.logits[1][0]), result.step.eq(7), result.errors.reserved.eq(wrong)]
+        return m

@@ -1,0 +1,170 @@
+"""The UART bridge at pin level with a stub behind it: good frames, and every way a frame can go wrong."""
+
+from __future__ import annotations
+
+import random
+
+import numpy as np
+import pytest
+from amaranth.hdl import Module
+from amaranth.lib.wiring import connect
+
+from fpga.protocol import Fault, Identity, Kind, ReplyReader, request
+from fpga.uart_bridge import UartBridge
+
+from .line import receive, send, simulate
+from .stub import IDENTITY, Stub, expected
+
+CYCLES = 10
+TIMEOUT = 600
+SHAPE = (IDENTITY.height, IDENTITY.width, 3)
+PHOTOS = np.random.default_rng(2).integers(0, 256, (4, *SHAPE), dtype=np.uint8)
+
+
+def photo_packet(number: int) -> bytes:
+    """The request for photo `number`, whose frame number is 100 more."""
+    return request(Kind.FRAME, frame=100 + number, height=SHAPE[0], width=SHAPE[1], pixels=PHOTOS[number % 4].tobytes())
+
+
+def converse(*turns: bytes, answers: int | None = None, pace: int = 1, identity: Identity = IDENTITY):
+    """Send each turn and wait for its answer (`answers` = 0: for the time-out); all replies."""
+    m = Module()
+    m.submodules.bridge = bridge = UartBridge(identity, clock_hz=CYCLES, baud=1, timeout_s=TIMEOUT / CYCLES)
+    m.submodules.stub = stub = Stub(identity, pace=pace)
+    connect(m, bridge.pixels, stub.pixels)
+    connect(m, stub.results, bridge.results)
+    reader, replies = ReplyReader(), []
+
+    async def host(ctx):
+        for number, turn in enumerate(turns):
+            await send(ctx, bridge.rx, turn, CYCLES)
+            while answers is None and len(replies) <= number:
+                await ctx.tick().repeat(50)
+        await ctx.tick().repeat(TIMEOUT + 2000)
+
+    async def listen(ctx):
+        await receive(ctx, bridge.tx, CYCLES, lambda value: replies.extend(reader.feed(bytes([value]))))
+
+    simulate(m, host, background=[listen])
+    return replies
+
+
+def check_result(reply, number: int):
+    assert reply.kind == Kind.RESULT
+    first, second = expected(PHOTOS[number % 4])
+    assert reply.values == {
+        "frame": 100 + number,
+        "class": second & 1,
+        "step": 7,
+        "errors": 0,
+        "logit0": first,
+        "logit1": second,
+    }
+
+
+def check_fault(reply, fault: Fault, frame: int):
+    assert (reply.kind, reply.values) == (Kind.FAULT, {"frame": frame, "fault": fault})
+
+
+@pytest.mark.parametrize("pace", [1, 90])
+def test_good_frames(pace):
+    replies = converse(photo_packet(0), photo_packet(1), pace=pace)
+    assert len(replies) == 2
+    for number, reply in enumerate(replies):
+        check_result(reply, number)
+
+
+def test_frames_need_not_wait_for_answers():
+    replies = converse(photo_packet(0) + photo_packet(1) + photo_packet(2), answers=0)
+    assert len(replies) == 3
+    for number, reply in enumerate(replies):
+        check_result(reply, number)
+
+
+def test_identity():
+    (reply,) = converse(request(Kind.IDENTIFY, frame=9))
+    assert reply.kind == Kind.IDENTITY
+    assert reply.values["frame"] == 9
+    assert Identity.from_values(reply.values) == IDENTITY
+
+
+PACKET = photo_packet(0)
+PLACES = {"header": 5, "first pixel": 9, "middle": 30, "last pixel": len(PACKET) - 5, "crc": len(PACKET) - 1}
+
+
+@pytest.mark.parametrize("place", [PLACES[name] for name in ("first pixel", "middle", "last pixel", "crc")])
+def test_a_changed_byte(place):
+    bad = bytearray(PACKET)
+    bad[place] ^= 1 << random.Random(place).randrange(8)
+    replies = converse(bytes(bad), photo_packet(1))
+    assert len(replies) == 2
+    check_fault(replies[0], Fault.CRC, 100)
+    check_result(replies[1], 1)
+
+
+@pytest.mark.parametrize("place", PLACES.values(), ids=PLACES)
+def test_a_lost_byte(place):
+    replies = converse(PACKET[:place] + PACKET[place + 1 :], photo_packet(1))
+    # A header that lacks a byte is read with the first pixel's in its place: the width is wrong.
+    if place == PLACES["header"]:
+        check_fault(replies[0], Fault.HEADER, replies[0].values["frame"])
+    else:
+        check_fault(replies[0], Fault.TIMEOUT, 100)
+    check_result(replies[-1], 1)
+
+
+@pytest.mark.parametrize("length", [1, 2, 4, 9, 10, 20, len(PACKET) - 4, len(PACKET) - 1])
+def test_a_packet_that_breaks_off(length):
+    replies = converse(PACKET[:length], photo_packet(1))
+    assert len(replies) == 2
+    fault = Fault.NO_SYNC if length < 2 else Fault.TIMEOUT
+    check_fault(replies[0], Fault(replies[0].values["fault"]) if length == 1 else fault, 100 if length >= 9 else 0)
+    check_result(replies[1], 1)
+
+
+def test_a_doubled_byte():
+    replies = converse(PACKET[:30] + PACKET[29:], photo_packet(1), answers=0)
+    check_fault(replies[0], Fault.CRC, 100)
+    check_result(replies[-1], 1)
+
+
+@pytest.mark.parametrize("junk", [b"\x00", b"\xa5", b"\xa5\xa5", b"\xa5\x00\x5a", bytes(range(40))])
+def test_junk_before_a_packet_is_skipped(junk):
+    (reply,) = converse(junk + PACKET)
+    check_result(reply, 0)
+
+
+def test_junk_alone_is_reported():
+    replies = converse(b"\x01\x02\x03", photo_packet(1))
+    check_fault(replies[0], Fault.NO_SYNC, 0)
+    check_result(replies[1], 1)
+
+
+@pytest.mark.parametrize(("kind", "height", "width"), [(Kind.FRAME, 3, 5), (Kind.FRAME, 4, 4), (Kind.RESULT, 3, 4)])
+def test_a_header_that_does_not_fit(kind, height, width):
+    replies = converse(request(kind, frame=5, height=height, width=width), photo_packet(1), answers=0)
+    check_fault(replies[0], Fault.HEADER, 5)
+    check_result(replies[-1], 1)
+
+
+def test_an_accelerator_that_is_too_slow():
+    replies = converse(PACKET, photo_packet(1), pace=1500)
+    assert replies[0].kind == Kind.FAULT
+    assert replies[0].values == {"frame": 100, "fault": Fault.OVERFLOW}
+
+
+def test_a_wrong_baud_rate():
+    wrong = bytes(value for byte in PACKET for value in (byte, 0x00))
+    m = Module()
+    m.submodules.bridge = bridge = UartBridge(IDENTITY, clock_hz=CYCLES, baud=1, timeout_s=TIMEOUT / CYCLES)
+    reader, replies = ReplyReader(), []
+
+    async def host(ctx):
+        await send(ctx, bridge.rx, wrong, 2.3 * CYCLES)
+        await ctx.tick().repeat(TIMEOUT + 1000)
+
+    async def listen(ctx):
+        await receive(ctx, bridge.tx, CYCLES, lambda value: replies.extend(reader.feed(bytes([value]))))
+
+    simulate(m, host, background=[listen])
+    check_fault(replies[-1], Fault.FRAMING, 0)
