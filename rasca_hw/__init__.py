@@ -1,0 +1,1 @@
+"""Amaranth descriptions of the accelerator: pure hardware, no torch, no simulator."""

@@ -1,0 +1,134 @@
+"""The accelerator: row interface, engines, result.
+
+    pixels -> LineBuffer -> Engine (heads, in lockstep) -> FeatureLink -> Engine (attention, ConvGRU, classifier) -> results
+
+While the second engine works on step t, the first works on step t + 1. With a single engine, it runs the whole program and
+there is no link.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from amaranth.hdl import Module
+from amaranth.lib import stream, wiring
+from amaranth.lib.wiring import In, Out, connect, flipped
+
+from .counters import Counters
+from .engine import Engine
+from .interfaces import Pixel, confidence_layout, result_layout
+from .lines import COLOURS, LineBuffer, line_buffer_words
+from .link import FeatureLink
+from .params import AcceleratorParams
+from .result import ResultUnit
+
+
+class Accelerator(wiring.Component):
+    """Members
+    -------
+    pixels : In, :class:`~rasca_hw.interfaces.Pixel`. Ready is low while the line buffer is full.
+    results : Out, one decision a frame (:func:`~rasca_hw.interfaces.result_layout`).
+    confidences : Out, the logits after each step.
+    register, value : counters, see :mod:`rasca_hw.counters`.
+    """
+
+    def __init__(self, params: AcceleratorParams) -> None:
+        self.params = params
+        columns = params.engines[0].columns
+        row_words = COLOURS * -(-params.width // columns)
+        self.engines = [
+            Engine(
+                engine,
+                steps=params.steps,
+                rows=params.rows,
+                kernel_height=params.kernel_height,
+                line_words=line_buffer_words(params.width, columns, params.line_rows) if engine.reads_lines else 1,
+                row_words=row_words,
+            )
+            for engine in params.engines
+        ]
+        super().__init__(
+            {
+                "pixels": In(stream.Signature(Pixel)),
+                "results": Out(stream.Signature(result_layout(params.classes))),
+                "confidences": Out(stream.Signature(confidence_layout(params.classes))),
+                "register": In(8),
+                "value": Out(32),
+            }
+        )
+
+    def elaborate(self, platform: Any) -> Module:
+        m = Module()
+        params = self.params
+        first, last = self.engines[0], self.engines[-1]
+        for engine in self.engines:
+            m.submodules[engine.params.name] = engine
+        m.submodules.lines = lines = LineBuffer(
+            width=params.width,
+            rows=params.rows,
+            steps=params.steps,
+            columns=params.engines[0].columns,
+            line_rows=params.line_rows,
+        )
+        m.submodules.result = result = ResultUnit(classes=params.classes, steps=params.steps)
+        m.submodules.counters = counters = Counters(
+            engines=len(self.engines),
+            multipliers=sum(e.multipliers for e in params.engines),
+            model_hash=params.model_hash,
+        )
+        connect(m, flipped(self.pixels), lines.pixels)
+        connect(m, result.results, flipped(self.results))
+        connect(m, result.confidences, flipped(self.confidences))
+        m.d.comb += [
+            lines.address.eq(first.line_address),
+            first.line_word.eq(lines.word),
+            first.rows_available.eq(lines.rows_available),
+            lines.rows_done.eq(first.rows_done),
+            first.abort.eq(lines.abort),
+            lines.aborted.eq(first.restart),
+            result.logit_valid.eq(last.logit_valid),
+            result.logit.eq(last.logit),
+            result.cut.eq(last.restart),
+            result.errors.eq(counters.frame_errors),
+            counters.started.eq(lines.started),
+            counters.ended.eq(lines.ended),
+            counters.errors.eq(lines.errors),
+            counters.decided.eq(result.decided),
+            counters.address.eq(self.register),
+            self.value.eq(counters.value),
+        ]
+        m.d.comb += [counters.products[e].eq(engine.products) for e, engine in enumerate(self.engines)]
+        if first is not last:
+            self._link(m, first, last)
+        return m
+
+    def _link(self, m: Module, sender: Engine, receiver: Engine) -> None:
+        groups = sender.params.groups
+        m.submodules.link = link = FeatureLink(
+            groups=groups,
+            columns=sender.params.columns,
+            address_width=len(receiver.receive_address),
+            words=self.params.feature_words,
+            step=self.params.feature_step,
+        )
+        for group in range(groups):
+            write = sender.write[group]
+            m.d.comb += [
+                link.put[group].eq(sender.write_valid[group] & write.to.to_features),
+                link.word[group].eq(write.word),
+            ]
+        m.d.comb += [
+            link.address.eq(sender.write[0].address),
+            receiver.receive_valid.eq(link.get),
+            receiver.receive_address.eq(link.out_address),
+            receiver.receive_word.eq(link.out_word),
+            link.ready.eq(receiver.receive_ready),
+            sender.credit.eq(link.credit),
+            link.credit_taken.eq(sender.credit_taken),
+            receiver.features_full.eq(link.full),
+            link.taken.eq(receiver.features_taken),
+            link.given.eq(receiver.credit_given),
+            link.cut.eq(sender.restart),
+            receiver.abort.eq(link.cut_due),
+            link.cut_taken.eq(receiver.restart),
+        ]

@@ -1,0 +1,143 @@
+"""The systolic array: R output channels x C neighbouring columns, output-stationary.
+
+         activations of lane 0   lane 1      ...      each lane c cycles after lane 0
+                 |                 |
+    weight 0 -> PE -> weight 0 -> PE -> ...  -> drain of row 0: one column a cycle
+                 |                 |
+    weight 1 -> PE ------------>  PE -> ...  -> drain of row 1: one cycle later
+                 :                 :
+
+A weight moves one column a cycle, an activation one row a cycle, so that no operand fans out. Column c ends a pass one cycle
+after column c - 1: results leave a row one a cycle, in raster order, with no register to hold them.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from amaranth.hdl import Module, Mux, Shape, Signal, signed
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import In, Out
+
+from .multiplier import LATENCY as MULTIPLIER_LATENCY
+from .multiplier import Multiplier
+
+LATENCY = MULTIPLIER_LATENCY + 3
+"""Cycles from a pass's last operands at column 0, row 0 to the sum on `sums[0]`; row r is r, column c another c cycles later."""
+
+MUX_FAN_IN = 4
+
+
+class ProcessingElement(wiring.Component):
+    """`sum <= (0 if first else sum) + weight * activation`, and operands passed on a cycle later.
+
+    `first` and `last` come with the product, `multiplier.LATENCY` cycles after the operands; `last_out` therefore says that
+    `sum` is complete, for one cycle.
+    """
+
+    def __init__(self, acc_width: int) -> None:
+        super().__init__(
+            {
+                "weight": In(signed(8)),
+                "weight_out": Out(signed(8)),
+                "activation": In(signed(8)),
+                "activation_out": Out(signed(8)),
+                "first": In(1),
+                "first_out": Out(1),
+                "last": In(1),
+                "last_out": Out(1),
+                "sum": Out(signed(acc_width)),
+            }
+        )
+
+    def elaborate(self, platform: Any) -> Module:
+        m = Module()
+        m.submodules.multiplier = multiplier = Multiplier(8, 8)
+        m.d.comb += [multiplier.a.eq(self.weight), multiplier.b.eq(self.activation)]
+        m.d.sync += [
+            self.weight_out.eq(self.weight),
+            self.activation_out.eq(self.activation),
+            self.first_out.eq(self.first),
+            self.last_out.eq(self.last),
+            self.sum.eq(Mux(self.first, 0, self.sum) + multiplier.product),
+        ]
+        return m
+
+
+def delay(m: Module, value: Any, cycles: int, *, name: str, reset_less: bool = True) -> Any:
+    """`value`, `cycles` cycles later."""
+    for i in range(cycles):
+        later = Signal.like(value, name=f"{name}_{i + 1}", reset_less=reset_less)
+        m.d.sync += later.eq(value)
+        value = later
+    return value
+
+
+class SystolicArray(wiring.Component):
+    """R x C multiply-accumulates a cycle.
+
+    Members
+    -------
+    activations : one operand a lane, all lanes of a tap at once (skewed inside).
+    weights : one operand a row, likewise.
+    first, last : mark a pass's first and last tap; taps of a pass come without a break.
+    sums, valid : for each row the finished sums, column 0 first; `LATENCY` + r + c cycles after the last tap.
+    """
+
+    def __init__(self, *, rows: int, columns: int, acc_width: int) -> None:
+        self.rows = rows
+        self.columns = columns
+        self.acc_width = acc_width
+        super().__init__(
+            {
+                "activations": In(data.ArrayLayout(signed(8), columns)),
+                "weights": In(data.ArrayLayout(signed(8), rows)),
+                "first": In(1),
+                "last": In(1),
+                "sums": Out(data.ArrayLayout(signed(acc_width), rows)),
+                "valid": Out(rows),
+            }
+        )
+
+    def elaborate(self, platform: Any) -> Module:
+        m = Module()
+        down = [delay(m, self.activations[c], c, name=f"skew_a{c}") for c in range(self.columns)]
+        first = delay(m, self.first, MULTIPLIER_LATENCY, name="first", reset_less=False)
+        last = delay(m, self.last, MULTIPLIER_LATENCY, name="last", reset_less=False)
+        for r in range(self.rows):
+            weight = delay(m, self.weights[r], r, name=f"skew_w{r}")
+            row = []
+            row_first, row_last = first, last
+            for c in range(self.columns):
+                m.submodules[f"pe_{r}_{c}"] = pe = ProcessingElement(self.acc_width)
+                m.d.comb += [
+                    pe.weight.eq(weight),
+                    pe.activation.eq(down[c]),
+                    pe.first.eq(row_first),
+                    pe.last.eq(row_last),
+                ]
+                weight, down[c] = pe.weight_out, pe.activation_out
+                row_first, row_last = pe.first_out, pe.last_out
+                row.append((pe.last_out, pe.sum))
+            valid, total = self._drain(m, row, name=f"drain{r}")
+            m.d.comb += [self.valid[r].eq(valid), self.sums[r].eq(total)]
+            first = delay(m, first, 1, name=f"first_row{r + 1}", reset_less=False)
+            last = delay(m, last, 1, name=f"last_row{r + 1}", reset_less=False)
+        return m
+
+    def _drain(self, m: Module, row: list[Any], *, name: str) -> tuple[Any, Any]:
+        """Selects the one column that is complete; two registered levels whatever C is."""
+        groups = [row[i : i + MUX_FAN_IN] for i in range(0, len(row), MUX_FAN_IN)]
+        for level in range(2):
+            selected = []
+            for i, group in enumerate(groups):
+                valid = Signal(name=f"{name}_valid{level}_{i}")
+                total = Signal(Shape(self.acc_width, True), name=f"{name}_sum{level}_{i}", reset_less=True)
+                any_valid, any_sum = group[0][0], Mux(group[0][0], group[0][1], 0)
+                for ok, value in group[1:]:
+                    any_valid = any_valid | ok
+                    any_sum = any_sum | Mux(ok, value, 0)
+                m.d.sync += [valid.eq(any_valid), total.eq(any_sum)]
+                selected.append((valid, total))
+            groups = [selected]
+        return selected[0]

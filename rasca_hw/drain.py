@@ -1,0 +1,209 @@
+"""The drain sequencer: says what becomes of each sum that leaves an array.
+
+It runs the same program as the issue sequencer but is driven by the sums of row 0 alone: each counts one column. What it
+decides travels with the sum through the post-processing stages and from row to row, a cycle each.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from amaranth.hdl import Module, Mux, Signal
+from amaranth.lib import data, memory, wiring
+from amaranth.lib.wiring import In, Out
+
+from .params import EngineParams
+from .program import Mode, encode, record_layout
+
+
+def control_layout(params: EngineParams, bias_depth: int) -> data.StructLayout:
+    """What accompanies a sum; addresses are those of the first row."""
+    return data.StructLayout(
+        {
+            "rows": params.rows,  # one bit for each row that holds a channel
+            "load": 1,  # first column of a pass
+            "emit": 1,  # makes an output value (every second column where pooled)
+            "done": 1,  # completes a word
+            "end": 1,  # last column of the row
+            "lane": range(params.columns),
+            "bias_address": range(bias_depth),
+            "operand_address": range(max(2, params.reach)),
+            "operand_step": range(max(2, params.reach)),
+            "address": range(max(2, params.reach)),
+            "address_step": range(max(2, params.reach)),
+            "state_address": range(max(2, params.reach)),
+            "instruction": range(max(2, len(params.program))),
+            "relu": 1,
+            "use_table": 1,
+            "table": 2,
+            "mode": 2,
+            "unsigned": 1,
+            "operand_unsigned": 1,
+            "pool": 1,
+            "to_memory": 1,
+            "to_operand": 1,
+            "to_gate": 1,
+            "to_features": 1,
+            "to_state": 1,
+        }
+    )
+
+
+LAYER_OVERHEAD = 2
+"""Cycles between two layers' columns in which no sum may come."""
+
+
+class DrainSequencer(wiring.Component):
+    """Members
+    -------
+    valid : a sum of row 0, column after column, pass after pass.
+    control : what to do with it, a cycle later.
+    pass_done : the last column of a pass (a pulse).
+    restart : go back to the start of the program; only while nothing is in flight.
+    """
+
+    def __init__(self, params: EngineParams, *, steps: int) -> None:
+        self.params = params
+        self.steps = steps
+        halves = [i.drain for i in params.program]
+        self.layout = record_layout(halves)
+        self.records = [encode(self.layout, h) for h in halves]
+        self.control_layout = control_layout(params, len(params.biases[0]) + params.rows)
+        super().__init__(
+            {"valid": In(1), "control": Out(self.control_layout), "pass_done": Out(1), "restart": In(1)}
+        )
+
+    def elaborate(self, platform: Any) -> Module:
+        m = Module()
+        program = len(self.records)
+        rows, columns = self.params.rows, self.params.columns
+        m.submodules.program = rom = memory.Memory(shape=self.layout.size, depth=program, init=self.records)
+        read = rom.read_port()
+        record = Signal(self.layout, reset_less=True)
+        control = Signal(self.control_layout)
+        pc = Signal(range(program))
+        current = Signal(range(program))
+        step = Signal(range(self.steps))
+        m.d.comb += [read.addr.eq(pc), self.control.eq(control)]
+
+        column = Signal(range(columns))
+        y = Signal.like(record.out_rows)
+        g = Signal.like(record.groups)
+        b = Signal.like(record.blocks)
+        left = Signal.like(record.out_columns)
+        row_open = Signal()
+        odd = Signal()
+        lane = Signal(range(columns))
+        bias = Signal.like(control.bias_address)
+        operand = Signal.like(control.operand_address)
+        group_operand = Signal.like(control.operand_address)
+        address = Signal.like(control.address)
+        group_address = Signal.like(control.address)
+        row_address = Signal.like(control.address)
+        state = Signal.like(control.state_address)
+        column_last = column == columns - 1
+        emit = row_open & (~record.pool | odd)
+        done = (left == 0) | (lane == columns - 1)
+        next_group_operand = group_operand + self._times_rows(record.blocks + 1)
+        next_group_address = group_address + self._times_rows(record.channel_step)
+
+        m.d.sync += [
+            control.load.eq(self.valid & (column == 0)),
+            control.emit.eq(self.valid & emit),
+            control.done.eq(self.valid & emit & done),
+            control.end.eq(self.valid & emit & (left == 0)),
+            control.rows.eq(Mux(g == 0, (2 << record.last_rows) - 1, (1 << rows) - 1)),
+            control.lane.eq(lane),
+            control.bias_address.eq(bias),
+            control.operand_address.eq(operand),
+            control.operand_step.eq(record.blocks + 1),
+            control.address.eq(address),
+            control.address_step.eq(record.channel_step),
+            control.state_address.eq(state),
+            control.instruction.eq(current),
+        ]
+        for name in ("relu", "use_table", "table", "mode", "unsigned", "operand_unsigned", "pool"):
+            m.d.sync += control[name].eq(record[name])
+        for name in ("to_memory", "to_operand", "to_gate", "to_features", "to_state"):
+            m.d.sync += control[name].eq(record[name])
+        with m.If(record.mode == Mode.LOGITS):
+            m.d.sync += [control.emit.eq(0), control.done.eq(0), control.end.eq(0)]
+
+        def start_row() -> None:
+            m.d.sync += [left.eq(record.out_columns), row_open.eq(1), odd.eq(0), lane.eq(0), b.eq(record.blocks)]
+
+        with m.FSM(init="Refetch"):
+            with m.State("Refetch"):
+                m.next = "Fetch"
+            with m.State("Fetch"):
+                m.d.sync += [record.eq(read.data), current.eq(pc)]
+                with m.If(pc == program - 1):
+                    m.d.sync += [pc.eq(self.params.loop), step.eq(step + 1)]
+                    with m.If(step == self.steps - 1):
+                        m.d.sync += [pc.eq(0), step.eq(0)]
+                with m.Else():
+                    m.d.sync += pc.eq(pc + 1)
+                m.next = "Start"
+            with m.State("Start"):
+                start_row()
+                m.d.sync += [
+                    column.eq(0),
+                    y.eq(record.out_rows),
+                    g.eq(record.groups),
+                    bias.eq(record.bias_base),
+                    operand.eq(record.operand_base),
+                    group_operand.eq(record.operand_base),
+                    address.eq(record.base),
+                    group_address.eq(record.base),
+                    row_address.eq(record.base),
+                    state.eq(record.state_base),
+                ]
+                m.next = "Drain"
+            with m.State("Drain"):
+                with m.If(self.valid):
+                    m.d.sync += [column.eq(Mux(column_last, 0, column + 1)), odd.eq(~odd)]
+                    with m.If(emit):
+                        m.d.sync += [left.eq(left - 1), lane.eq(lane + 1)]
+                        with m.If(done):
+                            m.d.sync += [lane.eq(0), address.eq(address + 1)]
+                        with m.If(left == 0):
+                            m.d.sync += row_open.eq(0)
+                    with m.If(column_last):
+                        m.d.comb += self.pass_done.eq(1)
+                        with m.If(b != 0):
+                            m.d.sync += [b.eq(b - 1), operand.eq(operand + 1)]
+                        with m.Elif(g != 0):
+                            start_row()
+                            m.d.sync += [
+                                g.eq(g - 1),
+                                bias.eq(bias + rows),
+                                operand.eq(next_group_operand),
+                                group_operand.eq(next_group_operand),
+                                address.eq(next_group_address),
+                                group_address.eq(next_group_address),
+                                state.eq(state + rows),
+                            ]
+                        with m.Elif(y != 0):
+                            start_row()
+                            m.d.sync += [
+                                y.eq(y - 1),
+                                g.eq(record.groups),
+                                bias.eq(record.bias_base),
+                                row_address.eq(row_address + record.row_step),
+                                address.eq(row_address + record.row_step),
+                                group_address.eq(row_address + record.row_step),
+                            ]
+                        with m.Else():
+                            m.next = "Fetch"
+                with m.If(self.restart):
+                    m.d.sync += [pc.eq(0), step.eq(0)]
+                    m.next = "Refetch"
+        return m
+
+    def _times_rows(self, value: Any) -> Any:
+        """`value * rows` by shifts and adds: no multiplier for an address."""
+        total: Any = 0
+        for bit in range(self.params.rows.bit_length()):
+            if self.params.rows >> bit & 1:
+                total = total + (value << bit)
+        return total

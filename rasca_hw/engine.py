@@ -1,0 +1,335 @@
+"""An engine: activation and weight memories, a systolic array for each lockstep group, post-processing, two sequencers.
+
+One description serves every use: several engines that run on successive steps at once, or a single one for the whole
+network. What an engine can do follows from its parameters; what it does is its program.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from amaranth.hdl import Cat, Module, Mux, Signal
+from amaranth.lib import data, memory, wiring
+from amaranth.lib.wiring import In, Out
+
+from . import array, feeder, issue, pool, post
+from .array import SystolicArray, delay
+from .drain import DrainSequencer
+from .feeder import Feeder
+from .issue import IssueSequencer
+from .packer import Packer
+from .params import EngineParams
+from .pool import StatePool
+from .post import PostParams, RowPost
+from .program import Mode
+
+MAX_POOL_ROWS = 6
+"""Rows whose state words are all written before the first pooled value comes."""
+
+
+def drain_latency(params: EngineParams) -> int:
+    """Cycles from the address of a pass's last tap to the cycle in which column 0 of row 0 is written (row r: r later)."""
+    stages = PostParams(params.acc_width, params.columns, params.tables).value_stage
+    return feeder.LATENCY + array.LATENCY + stages + 2
+
+
+def pool_latency(params: EngineParams) -> int:
+    """Cycles from the write of a state word to that of its pooled value."""
+    return pool.LATENCY - 1 + max(0, params.rows - MAX_POOL_ROWS)
+
+
+class WordWrite(data.Struct):
+    """Where a word goes; see `Engine.write_layout` for the word itself."""
+
+    to_memory: 1
+    to_operand: 1
+    to_gate: 1
+    to_features: 1
+
+
+class Engine(wiring.Component):
+    """Members (beside those of :class:`~rasca_hw.issue.IssueSequencer` with the same names)
+    -------
+    line_address, line_word : read port of the line buffer, data a cycle after the address.
+    write : each group's finished words {address, word, instruction, destinations}, one a cycle; `features` is `write` of
+        words for the next engine, for each group.
+    receive, receive_ready : words from the engine before; taken when `receive_ready`.
+    logit_valid, logit : logits in ascending order.
+    """
+
+    def __init__(self, params: EngineParams, *, steps: int, rows: int, kernel_height: int, line_words: int, row_words: int):
+        self.params = params
+        self.issue = IssueSequencer(
+            params, steps=steps, rows=rows, kernel_height=kernel_height, line_words=line_words, row_words=row_words
+        )
+        self.drain = DrainSequencer(params, steps=steps)
+        self.word = data.ArrayLayout(8, params.columns)
+        self.write_layout = data.StructLayout(
+            {
+                "address": range(max(2, params.reach)),
+                "word": self.word,
+                "instruction": range(max(2, len(params.program))),
+                "to": WordWrite,
+            }
+        )
+        super().__init__(
+            {
+                "line_address": Out(self.issue.address.shape()),
+                "line_word": In(self.word),
+                "rows_available": In(8),
+                "rows_done": Out(4),
+                "features_full": In(1),
+                "features_taken": Out(1),
+                "credit": In(1),
+                "credit_taken": Out(1),
+                "credit_given": Out(1),
+                "abort": In(1),
+                "restart": Out(1),
+                "receive_valid": In(1),
+                "receive_address": In(range(max(2, params.reach))),
+                "receive_word": In(self.word),
+                "receive_ready": Out(1),
+                "write": Out(self.write_layout).array(params.groups),
+                "write_valid": Out(params.groups),
+                "logit_valid": Out(1),
+                "logit": Out(32),
+                "products": Out(16),
+            }
+        )
+
+    def elaborate(self, platform: Any) -> Module:
+        m = Module()
+        params = self.params
+        m.submodules.issue = seq = self.issue
+        m.submodules.drain = drain = self.drain
+        m.d.comb += [
+            seq.rows_available.eq(self.rows_available),
+            self.rows_done.eq(seq.rows_done),
+            seq.features_full.eq(self.features_full),
+            self.features_taken.eq(seq.features_taken),
+            seq.credit.eq(self.credit),
+            self.credit_taken.eq(seq.credit_taken),
+            self.credit_given.eq(seq.credit_given),
+            seq.abort.eq(self.abort),
+            self.restart.eq(seq.restart),
+            drain.restart.eq(seq.restart),
+            self.line_address.eq(seq.address),
+            self.products.eq(seq.products * params.groups),
+        ]
+        in_flight = Signal(8)
+        m.d.sync += in_flight.eq(in_flight + seq.last - drain.pass_done)
+        m.d.comb += seq.drained.eq(in_flight == 0)
+
+        stages = self._control_stages(m)
+        for group in range(params.groups):
+            valid = self._group(m, group, stages)
+            if group == 0:
+                m.d.comb += drain.valid.eq(valid)
+        return m
+
+    def _control_stages(self, m: Module) -> Callable[[int, int], Any]:
+        """Control of each stage and row: a cycle later for each; made when first asked for."""
+        cache: dict[tuple[int, int], Any] = {(1, 0): self.drain.control}
+
+        def at(stage: int, row: int) -> Any:
+            if (stage, row) not in cache:
+                before = at(stage, row - 1) if row else at(stage - 1, 0)
+                control = Signal(self.drain.control_layout, name=f"control_{stage}_{row}")
+                m.d.sync += control.eq(before)
+                if row:
+                    m.d.sync += [
+                        control.rows.eq(before.rows >> 1),
+                        control.bias_address.eq(before.bias_address + 1),
+                        control.operand_address.eq(before.operand_address + before.operand_step),
+                        control.address.eq(before.address + before.address_step),
+                        control.state_address.eq(before.state_address + 1),
+                    ]
+                cache[stage, row] = control
+            return cache[stage, row]
+
+        return at
+
+    def _group(self, m: Module, group: int, at: Callable[[int, int], Any]) -> Any:
+        """One lockstep group; returns the valid of its row 0."""
+        params, seq = self.params, self.issue
+        name = f"group{group}" if params.groups > 1 else "group"
+        prefix = f"{name}_"
+
+        activations = memory.Memory(shape=8 * params.columns, depth=params.depth + 1, init=[])
+        m.submodules[prefix + "activations"] = activations
+        read, write = activations.read_port(), activations.write_port()
+        m.d.comb += read.addr.eq(seq.address)
+        lines = delay(m, seq.lines, 1, name=prefix + "lines", reset_less=False)
+
+        weights = memory.Memory(shape=8 * params.rows, depth=max(2, len(params.weights[group])), init=params.weights[group])
+        m.submodules[prefix + "weights"] = weights
+        weight_read = weights.read_port()
+        m.d.comb += weight_read.addr.eq(delay(m, seq.weight_address, feeder.LATENCY - 2, name=prefix + "weight_address"))
+
+        m.submodules[prefix + "feeder"] = feed = Feeder(params.columns)
+        m.submodules[prefix + "array"] = systolic = SystolicArray(
+            rows=params.rows, columns=params.columns, acc_width=params.acc_width
+        )
+        m.d.comb += [
+            feed.tap.eq(seq.tap),
+            feed.word.eq(Mux(lines, self.line_word.as_value(), read.data) if params.reads_lines else read.data),
+            systolic.activations.eq(feed.operands),
+            systolic.weights.eq(delay(m, weight_read.data, 1, name=prefix + "weight")),
+            systolic.first.eq(delay(m, seq.first, feeder.LATENCY, name=prefix + "first", reset_less=False)),
+            systolic.last.eq(delay(m, seq.last, feeder.LATENCY, name=prefix + "last", reset_less=False)),
+        ]
+        post_rows = self._post_rows(m, group, prefix, systolic, at)
+        self._write_words(m, group, prefix, post_rows, write, at)
+        return systolic.valid[0]
+
+    def _post_rows(self, m: Module, group: int, prefix: str, systolic: SystolicArray, at: Callable[[int, int], Any]) -> list[RowPost]:
+        params = self.params
+        biases = params.biases[group]
+        mask = (1 << params.acc_width) - 1
+        bias_memory = memory.Memory(
+            shape=params.acc_width + 5,
+            depth=len(biases) + params.rows,
+            init=[(bias & mask) | shift << params.acc_width for bias, shift in biases],
+        )
+        m.submodules[prefix + "biases"] = bias_memory
+        bias_read = bias_memory.read_port()
+        operand, gate = self._operand_memory(m, group, at)
+
+        rows = []
+        post_params = PostParams(params.acc_width, params.columns, params.tables)
+        for r in range(params.rows):
+            m.submodules[f"{prefix}post{r}"] = row = RowPost(post_params)
+            with m.If(at(post.BIAS_READ, r).load):
+                m.d.comb += bias_read.addr.eq(at(post.BIAS_READ, r).bias_address)
+            m.d.comb += [
+                row.sum.eq(systolic.sums[r]),
+                row.bias.eq(bias_read.data[: params.acc_width]),
+                row.shift.eq(bias_read.data[params.acc_width :]),
+                row.control.bias_load.eq(at(post.BIAS_LOAD, r).load),
+                row.control.relu.eq(at(post.CLAMP, r).relu),
+                row.control.unsigned.eq(at(post_params.value_stage, r).unsigned),
+            ]
+            if params.tables:
+                m.d.comb += [
+                    row.control.table.eq(at(post.TABLE, r).table),
+                    row.control.use_table.eq(at(post.SELECT, r).use_table),
+                    row.control.operand_load.eq(at(post.OPERAND_LOAD, r).load),
+                    row.control.mode.eq(at(post.ELEMENTWISE, r).mode),
+                    row.control.operand_unsigned.eq(at(post.ELEMENTWISE, r).operand_unsigned),
+                    row.operand.eq(operand),
+                    row.gate.eq(gate),
+                ]
+            rows.append(row)
+        return rows
+
+    def _operand_memory(self, m: Module, group: int, at: Callable[[int, int], Any]) -> tuple[Any, Any]:
+        """Second operands of the elementwise products: a mirror of part of the activations, and the update gate.
+
+        Rows ask for their words a cycle after each other, so one read port is enough.
+        """
+        params = self.params
+        if not params.tables:
+            return 0, 0
+        address = Signal(range(max(2, params.reach)))
+        for r in range(params.rows):
+            with m.If(at(post.OPERAND_READ, r).load):
+                m.d.comb += address.eq(at(post.OPERAND_READ, r).operand_address - params.operand_base)
+        words = []
+        for name, depth in (("operands", params.operand_depth), ("gates", params.gate_depth)):
+            m.submodules[name] = mem = memory.Memory(shape=8 * params.columns, depth=max(2, depth), init=[])
+            read, write = mem.read_port(), mem.write_port()
+            to = self.write[group].to
+            received = self.receive_valid & self.receive_ready if name == "operands" else 0
+            enabled = to.to_operand if name == "operands" else to.to_gate
+            m.d.comb += [
+                read.addr.eq(address),
+                write.addr.eq(self.write[group].address - params.operand_base),
+                write.data.eq(self.write[group].word),
+                write.en.eq(self.write_valid[group] & enabled),
+            ]
+            with m.If(received):
+                m.d.comb += [
+                    write.addr.eq(self.receive_address - params.operand_base),
+                    write.data.eq(self.receive_word),
+                    write.en.eq(1),
+                ]
+            words.append(delay(m, read.data, 1, name=name))
+        return words[0], words[1]
+
+    def _write_words(
+        self, m: Module, group: int, prefix: str, rows: list[RowPost], port: Any, at: Callable[[int, int], Any]
+    ) -> None:
+        """Max-pool, pack, and write; the rows' words are complete a cycle after each other, so one port is enough."""
+        params = self.params
+        stage = PostParams(params.acc_width, params.columns, params.tables).value_stage
+        out = Signal(self.write_layout, name=prefix + "write", reset_less=True)
+        out_valid = Signal(name=prefix + "write_valid")
+        m.d.sync += out_valid.eq(0)
+        logits = []
+        for r, row in enumerate(rows):
+            control = at(stage, r)
+            m.submodules[f"{prefix}packer{r}"] = packer = Packer(params.columns)
+            value = row.value.as_signed()
+            even = delay(m, value, 1, name=f"{prefix}even{r}")
+            m.d.comb += [
+                packer.valid.eq(control.emit),
+                packer.value.eq(Mux(control.pool & (even > value), even, value)),
+                packer.lane.eq(control.lane),
+                packer.fill.eq(control.unsigned << 7),
+            ]
+            written = at(stage + 1, r)
+            with m.If(written.done & written.rows[0]):
+                m.d.sync += [
+                    out_valid.eq(1),
+                    out.address.eq(written.address),
+                    out.word.eq(packer.word),
+                    out.instruction.eq(written.instruction),
+                    out.to.eq(Cat(written.to_memory, written.to_operand, written.to_gate, written.to_features)),
+                ]
+            total = at(4, r)
+            logits.append((total.load & total.rows[0] & (total.mode == Mode.LOGITS), row.total))
+        if params.state_columns:
+            self._pool_state(m, rows, out, out_valid, stage, at)
+        if params.classifies:
+            for valid, total in logits:
+                with m.If(valid):
+                    m.d.comb += [self.logit_valid.eq(1), self.logit.eq(total)]
+        m.d.comb += [
+            self.write[group].eq(out),
+            self.write_valid[group].eq(out_valid),
+            self.receive_ready.eq(~out_valid),
+            port.addr.eq(out.address),
+            port.data.eq(out.word),
+            port.en.eq(out_valid & out.to.to_memory),
+        ]
+        if params.receives_features:
+            with m.If(self.receive_valid & ~out_valid):
+                m.d.comb += [port.addr.eq(self.receive_address), port.data.eq(self.receive_word), port.en.eq(1)]
+
+    def _pool_state(
+        self, m: Module, rows: list[RowPost], out: Any, out_valid: Signal, stage: int, at: Callable[[int, int], Any]
+    ) -> None:
+        """Each pooled value is written as a word of one lane, some cycles after its row's last word."""
+        params = self.params
+        m.submodules.pool = unit = StatePool(rows=params.rows, columns=params.state_columns, with_max=params.pool_max)
+        extra = max(0, params.rows - MAX_POOL_ROWS)
+        pooled = delay(m, unit.pooled, extra, name="pooled")
+        later = stage + pool.LATENCY + extra
+        for r, row in enumerate(rows):
+            control = at(stage, r)
+            active = control.to_state & control.rows[0]
+            m.d.comb += [
+                unit.values[r].eq(row.value),
+                unit.valid[r].eq(control.emit & active),
+                unit.end[r].eq(control.end & active),
+            ]
+            ended = at(later, r)
+            with m.If(ended.end & ended.to_state & ended.rows[0]):
+                m.d.sync += [
+                    out_valid.eq(1),
+                    out.address.eq(ended.state_address),
+                    out.word.eq(pooled.as_unsigned()),
+                    out.instruction.eq(ended.instruction),
+                    out.to.eq(Cat(1, 0, 0, 0)),
+                ]

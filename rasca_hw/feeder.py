@@ -1,0 +1,73 @@
+"""From words of activations to the array's operands: the three shifted windows of a 3-wide kernel, without im2col.
+
+A wide tap group reads the previous, the current and the next word in three cycles; each read feeds one window, so that one
+read a cycle is enough:
+
+    read      previous   current    next
+    window    {p[-1], c[0..C-2]}   {c[0..C-1]}   {c[1..C-1], n[0]}
+
+A 1-wide tap reads and passes on the current word. Outside the image the window holds the stored form of zero.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from amaranth.hdl import Module, Signal, signed
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import In, Out
+
+from .array import delay
+
+LATENCY = 4
+"""Cycles from a tap's address to its operands."""
+
+
+class Tap(data.Struct):
+    """What the feeder has to know of a read, beside its address."""
+
+    window: 2
+    """0, 1, 2: left, centre, right."""
+    left_edge: 1
+    """The left window's first column is outside the image."""
+    right_edge: 1
+    """The right window's last column is outside the image."""
+    pad_low: 1
+    """Zero is stored as -128 (unsigned tensors), else as 0."""
+
+
+class Feeder(wiring.Component):
+    """Forms windows. `word` is the memory's output for the tap of the cycle before; `operands` come `LATENCY` cycles after the tap."""
+
+    def __init__(self, columns: int) -> None:
+        self.columns = columns
+        word = data.ArrayLayout(signed(8), columns)
+        super().__init__({"tap": In(Tap), "word": In(word), "operands": Out(word)})
+
+    def elaborate(self, platform: Any) -> Module:
+        m = Module()
+        last = self.columns - 1
+        newer = delay(m, self.word, 1, name="newer")
+        current = delay(m, newer, 1, name="current")
+        older = delay(m, current, 1, name="older")
+        tap = delay(m, self.tap, 3, name="tap")
+        pad = Signal(signed(8))
+        m.d.comb += pad.eq(tap.pad_low << 7)
+        operands = Signal.like(self.operands, reset_less=True)
+        with m.Switch(tap.window):
+            with m.Case(0):
+                for lane in range(1, self.columns):
+                    m.d.sync += operands[lane].eq(newer[lane - 1])
+                m.d.sync += operands[0].eq(current[last])
+                with m.If(tap.left_edge):
+                    m.d.sync += operands[0].eq(pad)
+            with m.Case(1):
+                m.d.sync += operands.eq(current)
+            with m.Default():
+                for lane in range(self.columns - 1):
+                    m.d.sync += operands[lane].eq(older[lane + 1])
+                m.d.sync += operands[last].eq(current[0])
+                with m.If(tap.right_edge):
+                    m.d.sync += operands[last].eq(pad)
+        m.d.comb += self.operands.eq(operands)
+        return m

@@ -1,0 +1,218 @@
+"""The issue sequencer: walks over a program's layers and reads one tap a cycle.
+
+    for y in output rows: for g in channel groups: for b in blocks of columns:    one pass
+        for i in taps (kernel row, input channel): for the windows of a wide kernel:    one cycle
+
+A pass never stops; the sequencer waits between passes only: `delay` cycles before a layer (for results it depends on), for
+rows of the line buffer, for features and for the credit to send some.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from amaranth.hdl import Module, Mux, Signal
+from amaranth.lib import memory, wiring
+from amaranth.lib.wiring import In, Out
+
+from .feeder import Tap
+from .params import EngineParams
+from .program import encode, record_layout
+
+LAYER_OVERHEAD = 2
+"""Cycles a layer takes beside its rows, delay and waits: fetch and start."""
+ROW_OVERHEAD = 1
+"""Cycles each output row takes beside its passes and gaps."""
+STEP_OVERHEAD = 2
+"""Cycles from one step's last layer to the next one's first."""
+
+
+class IssueSequencer(wiring.Component):
+    """Members
+    -------
+    tap, address, weight_address, lines, first, last : the tap of this cycle, where `active`.
+    products : products the array makes with this tap (valid rows x valid columns of one group).
+    rows_available, rows_done : kernel rows the line buffer holds; how many it may free (a pulse).
+    features_full, features_taken : handshake for received features (taken: a pulse at the start of the reading layer).
+    credit, credit_taken, credit_given : handshake for sent features; given: a pulse when received ones are no longer read.
+    drained : all started passes have been drained.
+    abort, restart : the frame was truncated: once nothing more is in flight, start over.
+    """
+
+    def __init__(self, params: EngineParams, *, steps: int, rows: int, kernel_height: int, line_words: int, row_words: int):
+        self.params = params
+        self.steps = steps
+        self.rows = rows
+        self.kernel_height = kernel_height
+        self.line_words = line_words
+        self.row_words = row_words
+        halves = [i.issue for i in params.program]
+        self.layout = record_layout(halves)
+        self.records = [encode(self.layout, h) for h in halves]
+        super().__init__(
+            {
+                "active": Out(1),
+                "tap": Out(Tap),
+                "address": Out(range(max(params.depth, line_words) + 2)),
+                "weight_address": Out(range(max(2, len(params.weights[0])))),
+                "lines": Out(1),
+                "first": Out(1),
+                "last": Out(1),
+                "products": Out(range(params.rows * params.columns + 1)),
+                "rows_available": In(8),
+                "rows_done": Out(4),
+                "features_full": In(1),
+                "features_taken": Out(1),
+                "credit": In(1),
+                "credit_taken": Out(1),
+                "credit_given": Out(1),
+                "drained": In(1),
+                "abort": In(1),
+                "restart": Out(1),
+            }
+        )
+
+    def elaborate(self, platform: Any) -> Module:
+        m = Module()
+        program = len(self.records)
+        m.submodules.program = rom = memory.Memory(shape=self.layout.size, depth=program, init=self.records)
+        read = rom.read_port()
+        pc = Signal(range(program + 1))
+        record = Signal(self.layout, reset_less=True)
+        step = Signal(range(self.steps))
+        m.d.comb += read.addr.eq(pc)
+
+        delay = Signal.like(record.delay)
+        gap = Signal.like(record.gap)
+        y = Signal.like(record.out_rows)
+        g = Signal.like(record.groups)
+        b = Signal.like(record.blocks)
+        tap = Signal.like(record.taps)
+        window = Signal(2)
+        row_start = Signal.like(self.address)
+        pass_start = Signal.like(self.address)
+        tap_start = Signal.like(self.address)
+        address = Signal.like(self.address)
+        group_weights = Signal.like(self.weight_address)
+        weights = Signal.like(self.weight_address)
+        next_weights = Signal.like(self.weight_address)
+        rows_needed = Signal(8)
+        first = Signal()
+        idle = Signal()
+        line_start = Signal.like(self.address, init=1)
+
+        # Down-counters throughout, so that the ends are tests for zero.
+        window_last = ~record.wide | (window == 2)
+        pass_last = ~idle & window_last & (tap == 0)
+
+        m.d.comb += [
+            self.tap.window.eq(window),
+            self.tap.left_edge.eq(b == record.blocks),
+            self.tap.right_edge.eq(b == 0),
+            self.tap.pad_low.eq(record.pad_low),
+            self.address.eq(address),
+            self.weight_address.eq(weights),
+            self.lines.eq(record.lines),
+            self.first.eq(self.active & first),
+            self.last.eq(self.active & pass_last),
+        ]
+        valid_rows = Mux(g == 0, record.last_rows + 1, self.params.rows)
+        valid_columns = Mux(b == 0, record.last_columns + 1, self.params.columns)
+        m.d.comb += self.products.eq(Mux(self.active, valid_rows * valid_columns, 0))
+
+        def start_pass(start: Any) -> None:
+            m.d.sync += [
+                pass_start.eq(start),
+                tap_start.eq(start),
+                address.eq(start),
+                tap.eq(record.taps),
+                window.eq(~record.wide),
+                first.eq(1),
+            ]
+
+        with m.FSM(init="Refetch"):
+            with m.State("Fetch"):
+                m.d.sync += record.eq(read.data)
+                with m.If(pc == program):
+                    m.d.sync += pc.eq(self.params.loop)
+                    m.d.sync += step.eq(step + 1)
+                    with m.If(step == self.steps - 1):
+                        m.d.sync += [pc.eq(0), step.eq(0)]
+                    m.next = "Refetch"
+                with m.Else():
+                    m.d.sync += pc.eq(pc + 1)
+                    m.d.sync += delay.eq(self.layout(read.data).delay)
+                    m.next = "Start"
+            with m.State("Refetch"):
+                m.next = "Fetch"
+            with m.State("Start"):
+                features_ok = ~record.wait_features | self.features_full
+                credit_ok = ~record.wait_credit | self.credit
+                with m.If(delay != 0):
+                    m.d.sync += delay.eq(delay - 1)
+                with m.Elif(self.abort & (record.lines | record.wait_features)):
+                    with m.If(self.drained):
+                        m.d.comb += self.restart.eq(1)
+                        m.d.sync += [pc.eq(0), step.eq(0)]
+                        m.next = "Refetch"
+                with m.Elif(features_ok & credit_ok):
+                    m.d.comb += [
+                        self.features_taken.eq(record.wait_features),
+                        self.credit_taken.eq(record.wait_credit),
+                    ]
+                    m.d.sync += [
+                        rows_needed.eq(self.kernel_height),
+                        y.eq(record.out_rows),
+                        row_start.eq(Mux(record.lines, line_start, record.base)),
+                    ]
+                    m.next = "Row"
+            with m.State("Row"):
+                m.d.sync += [
+                    g.eq(record.groups),
+                    b.eq(record.blocks),
+                    weights.eq(record.weight_base),
+                    group_weights.eq(record.weight_base),
+                ]
+                start_pass(row_start - record.wide)
+                with m.If(~record.lines | (self.rows_available >= rows_needed)):
+                    m.next = "Pass"
+            with m.State("Pass"):
+                m.d.comb += [self.active.eq(~idle), next_weights.eq(weights + self.active)]
+                m.d.sync += [first.eq(0), weights.eq(next_weights)]
+                with m.If(~window_last):
+                    m.d.sync += [window.eq(window + 1), address.eq(self._wrap(address + 1, record.lines))]
+                with m.Else():
+                    next_start = self._wrap(tap_start + record.tap_step, record.lines)
+                    m.d.sync += [window.eq(~record.wide), tap.eq(tap - 1), tap_start.eq(next_start), address.eq(next_start)]
+                with m.If(pass_last & (record.gap != 0)):
+                    m.d.sync += [idle.eq(1), gap.eq(record.gap)]
+                with m.If(idle):
+                    m.d.sync += gap.eq(gap - 1)
+                with m.If(Mux(idle, gap == 1, pass_last & (record.gap == 0))):
+                    m.d.sync += idle.eq(0)
+                    with m.If(b != 0):
+                        m.d.sync += [b.eq(b - 1), weights.eq(group_weights)]
+                        start_pass(pass_start + 1)
+                    with m.Elif(g != 0):
+                        m.d.sync += [g.eq(g - 1), b.eq(record.blocks), group_weights.eq(next_weights)]
+                        start_pass(row_start - record.wide)
+                    with m.Elif(y != 0):
+                        next_row = self._wrap(row_start + record.row_step, record.lines)
+                        m.d.sync += [y.eq(y - 1), row_start.eq(next_row)]
+                        m.d.comb += self.rows_done.eq(record.frees)
+                        m.d.sync += rows_needed.eq(rows_needed + ~record.frees)
+                        m.next = "Row"
+                    with m.Else():
+                        m.d.comb += self.credit_given.eq(record.post_credit)
+                        with m.If(record.frees):
+                            m.d.comb += self.rows_done.eq(self.kernel_height)
+                            m.d.sync += line_start.eq(self._wrap(line_start + self.rows * self.row_words, 1))
+                        m.next = "Fetch"
+        return m
+
+    def _wrap(self, address: Any, lines: Any) -> Any:
+        """Addresses of the line buffer (from 1 to `line_words`) are circular."""
+        if not self.params.reads_lines:
+            return address
+        end = self.line_words + 1
+        return Mux(lines & (address >= end), address - self.line_words, address)

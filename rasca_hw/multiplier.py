@@ -1,0 +1,70 @@
+"""A signed multiplier with all its registers.
+
+Latency 3: operands, pipeline, product. On an ECP5 it is one MULT18X18D with its own registers (Yosys infers the block but
+absorbs no register into it); elsewhere it is plain logic of the same latency.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from amaranth.hdl import ClockSignal, Const, Instance, Module, Signal, signed
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+LATENCY = 3
+
+
+class Multiplier(wiring.Component):
+    """`product = a * b`, three cycles later.
+
+    Parameters
+    ----------
+    a_width, b_width : signed operand widths, at most 18 each.
+    """
+
+    def __init__(self, a_width: int, b_width: int) -> None:
+        if not (1 <= a_width <= 18 and 1 <= b_width <= 18):
+            raise ValueError(f"operand widths must be 1 to 18, not {a_width!r} and {b_width!r}")
+        super().__init__(
+            {"a": In(signed(a_width)), "b": In(signed(b_width)), "product": Out(signed(a_width + b_width))}
+        )
+
+    def elaborate(self, platform: Any) -> Module:
+        m = Module()
+        if str(getattr(platform, "device", "")).startswith("LFE5U"):
+            m.submodules.block = self._mult18x18d(m)
+            return m
+        a = Signal.like(self.a, reset_less=True)
+        b = Signal.like(self.b, reset_less=True)
+        pipeline = Signal.like(self.product, reset_less=True)
+        product = Signal.like(self.product, reset_less=True)
+        m.d.sync += [a.eq(self.a), b.eq(self.b), pipeline.eq(a * b), product.eq(pipeline)]
+        m.d.comb += self.product.eq(product)
+        return m
+
+    def _mult18x18d(self, m: Module) -> Instance:
+        a, b, p = Signal(signed(18)), Signal(signed(18)), Signal(36)
+        m.d.comb += [a.eq(self.a), b.eq(self.b), self.product.eq(p)]
+        registers = {
+            f"p_REG_{reg}_{pin}": f"{pin}0"
+            for reg in ("INPUTA", "INPUTB", "PIPELINE", "OUTPUT")
+            for pin in ("CLK", "CE", "RST")
+        }
+        bits = {f"i_{port}{i}": value[i] for port, value in (("A", a), ("B", b)) for i in range(18)}
+        return Instance(
+            "MULT18X18D",
+            **registers,
+            **bits,
+            p_CLK0_DIV="ENABLED",
+            p_GSR="DISABLED",
+            p_RESETMODE="SYNC",
+            i_SIGNEDA=Const(1),
+            i_SIGNEDB=Const(1),
+            i_SOURCEA=Const(0),
+            i_SOURCEB=Const(0),
+            i_CLK0=ClockSignal(),
+            i_CE0=Const(1),
+            i_RST0=Const(0),
+            **{f"o_P{i}": p[i] for i in range(36)},
+        )

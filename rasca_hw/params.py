@@ -1,0 +1,86 @@
+"""Everything the hardware is built from, as plain data. The generator fills these in; the hardware only reads them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from .program import Instruction
+
+
+@dataclass(frozen=True, kw_only=True)
+class EngineParams:
+    """One engine: memories, an array for each lockstep group, a program.
+
+    Parameters
+    ----------
+    name : used for submodules and counters.
+    groups : arrays that run the same program in lockstep on weights of their own (parallel heads).
+    rows, columns : size of each array: output channels x neighbouring columns.
+    acc_width : accumulator bits, proven by the generator for the weights given.
+    depth : words of `columns` bytes in each group's activation memory.
+    reach : addresses the program names: the own memory's and, where features are sent, the receiver's.
+    program : instructions; those before `loop` run once a frame, the others once a step.
+    weights : for each group the words of the weight memory, `rows` bytes each, row 0 lowest.
+    biases : for each group the words of the bias memory, `(bias, shift)` of one output channel each.
+    tables : 256-entry tables as stored bytes; empty where no instruction uses one.
+    operand_base, operand_depth : activation addresses mirrored in the operand memory (elementwise second operands);
+        depth 0 for engines without elementwise work.
+    gate_depth : words of the gate plane (the update gate U), addressed like the operand memory.
+    state_columns, pool_max : columns of the state and whether its maximum joins the mean; 0 columns for no state pool.
+    reads_lines, sends_features, receives_features, classifies : what the engine is connected to.
+    """
+
+    name: str
+    groups: int
+    rows: int
+    columns: int
+    acc_width: int
+    depth: int
+    reach: int
+    program: tuple[Instruction, ...]
+    loop: int
+    weights: tuple[tuple[int, ...], ...]
+    biases: tuple[tuple[tuple[int, int], ...], ...]
+    tables: tuple[tuple[int, ...], ...] = ()
+    operand_base: int = 0
+    operand_depth: int = 0
+    gate_depth: int = 0
+    state_columns: int = 0
+    pool_max: bool = False
+    reads_lines: bool = False
+    sends_features: bool = False
+    receives_features: bool = False
+    classifies: bool = False
+
+    @property
+    def multipliers(self) -> int:
+        """Multipliers instantiated: the arrays, one a row for elementwise products, one for the state pool."""
+        elementwise = self.rows if self.operand_depth else 0
+        return self.groups * self.rows * self.columns + elementwise + bool(self.state_columns)
+
+
+@dataclass(frozen=True, kw_only=True)
+class AcceleratorParams:
+    """The whole accelerator.
+
+    Parameters
+    ----------
+    width, rows, steps, kernel_height : input columns, rows a group, groups a frame, height of the first kernel.
+    line_rows : rows the line buffer holds.
+    classes : logits in a result.
+    feature_words, feature_step : words the heads hand over a step, and the address distance from one lockstep group's
+        features to the next.
+    engines : in the order of the data; the first reads lines, the last classifies.
+    model_hash : first 32 bits of the integer model's hash, readable in a register.
+    """
+
+    width: int
+    rows: int
+    steps: int
+    kernel_height: int
+    line_rows: int
+    classes: int
+    feature_words: int
+    feature_step: int
+    engines: tuple[EngineParams, ...]
+    model_hash: int

@@ -1,0 +1,162 @@
+"""Post-processing of one array row: bias, rounding shift, clamp, table, elementwise product.
+
+    cycle   0       1..2     3      4       5       6       7        8          9..11      12
+           sum -> (read) -> +bias -> >> -> clamp -> table -> v -> up, x - v -> multiply -> value
+
+Rows without tables and elementwise work end after the clamp, with `value` in cycle 6. Integer formulas: docs/numerics.md.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, signed
+from amaranth.lib import data, memory, wiring
+from amaranth.lib.wiring import In, Out
+
+from .array import delay
+from .multiplier import LATENCY as MULTIPLIER_LATENCY
+from .multiplier import Multiplier
+from .program import Mode
+
+BIAS_READ = 1
+BIAS_LOAD = 2
+CLAMP = 5
+TABLE = 6
+SELECT = 7
+OPERAND_READ = 5
+OPERAND_LOAD = 7
+ELEMENTWISE = 8
+PLAIN_VALUE = 6
+ELEMENTWISE_VALUE = ELEMENTWISE + MULTIPLIER_LATENCY + 1
+
+
+class RowControl(data.Struct):
+    """Control of one row; each field belongs to the column that is in the stage named."""
+
+    bias_load: 1
+    relu: 1
+    """Cycle `CLAMP`: clamp to 0 .. 255 instead of -128 .. 127."""
+    table: 2
+    use_table: 1
+    """Cycle `SELECT`."""
+    operand_load: 1
+    mode: 2
+    """Cycle `ELEMENTWISE`."""
+    operand_unsigned: 1
+    unsigned: 1
+    """Cycle of `value`: store it as q - 128."""
+
+
+@dataclass(frozen=True)
+class PostParams:
+    """Widths of a row: accumulator bits, columns, tables (empty: neither tables nor elementwise work)."""
+
+    acc_width: int
+    columns: int
+    tables: tuple[tuple[int, ...], ...]
+
+    @property
+    def value_stage(self) -> int:
+        """Cycle of `value`, counted from the sum."""
+        return ELEMENTWISE_VALUE if self.tables else PLAIN_VALUE
+
+
+class RowPost(wiring.Component):
+    """Members
+    -------
+    sum : from the array.
+    bias, shift : read for this row's channel in `BIAS_READ`, here in `BIAS_LOAD`; the bias includes half and offsets.
+    operand, gate : words of the operand memory and the gate plane, here in `OPERAND_LOAD`.
+    total : sum + bias, for logits, cycle 4.
+    value : the stored byte.
+    """
+
+    def __init__(self, params: PostParams) -> None:
+        self.params = params
+        word = data.ArrayLayout(8, params.columns)
+        super().__init__(
+            {
+                "sum": In(signed(params.acc_width)),
+                "control": In(RowControl),
+                "bias": In(signed(params.acc_width)),
+                "shift": In(5),
+                "operand": In(word),
+                "gate": In(word),
+                "total": Out(signed(params.acc_width)),
+                "value": Out(8),
+            }
+        )
+
+    def elaborate(self, platform: Any) -> Module:
+        m = Module()
+        bias = Signal.like(self.bias, reset_less=True)
+        shift = Signal.like(self.shift, reset_less=True)
+        with m.If(self.control.bias_load):
+            m.d.sync += [bias.eq(self.bias), shift.eq(self.shift)]
+        total = Signal.like(self.total, reset_less=True)
+        shifted = Signal.like(self.total, reset_less=True)
+        clamped = Signal(8, reset_less=True)
+        m.d.sync += [
+            total.eq(delay(m, self.sum, 3, name="sum") + bias),
+            shifted.eq(total >> shift),
+        ]
+        m.d.comb += self.total.eq(total)
+        low = Mux(self.control.relu, 0, -128)
+        high = Mux(self.control.relu, 255, 127)
+        with m.If(shifted < low):
+            m.d.sync += clamped.eq(low)
+        with m.Elif(shifted > high):
+            m.d.sync += clamped.eq(high)
+        with m.Else():
+            m.d.sync += clamped.eq(shifted)
+        value = self._elementwise(m, self._table(m, clamped)) if self.params.tables else clamped
+        m.d.comb += self.value.eq(value ^ (self.control.unsigned << 7))
+        return m
+
+    def _table(self, m: Module, clamped: Signal) -> Signal:
+        """Table look-up by the signed byte, cycles `TABLE` to `SELECT` + 1."""
+        entries = [entry for table in self.params.tables for entry in table]
+        m.submodules.tables = tables = memory.Memory(shape=8, depth=len(entries), init=entries)
+        port = tables.read_port()
+        # Index i lies at i + 128, which is i with its top bit flipped.
+        m.d.comb += port.addr.eq(Cat(clamped ^ 0x80, self.control.table))
+        value = Signal(8, reset_less=True)
+        m.d.sync += value.eq(Mux(self.control.use_table, port.data, delay(m, clamped, 1, name="clamped")))
+        return value
+
+    def _elementwise(self, m: Module, value: Signal) -> Any:
+        """One multiplier for both products: x * up(v) and up(u) * (x - v)."""
+        operand = Signal.like(self.operand, reset_less=True)
+        gate = Signal.like(self.gate, reset_less=True)
+        # The words shift one lane a column; a new word comes with the first column.
+        m.d.sync += [operand.eq(operand.as_value() >> 8), gate.eq(gate.as_value() >> 8)]
+        with m.If(self.control.operand_load):
+            m.d.sync += [operand.eq(self.operand), gate.eq(self.gate)]
+        x = Signal(signed(9))
+        u = Signal(8)
+        v = Signal(signed(8))
+        m.d.comb += [
+            x.eq(Mux(self.control.operand_unsigned, operand[0] ^ 0x80, operand[0].as_signed())),
+            u.eq(Mux(self.control.mode == Mode.BLEND, gate[0], value)),
+            v.eq(value),
+        ]
+        m.submodules.multiplier = multiplier = Multiplier(10, 10)
+        m.d.comb += [
+            multiplier.a.eq(u + u[7]),
+            multiplier.b.eq(Mux(self.control.mode == Mode.BLEND, x - v, x)),
+        ]
+        mode = delay(m, self.control.mode, MULTIPLIER_LATENCY, name="mode")
+        later = Signal(signed(8))
+        m.d.comb += later.eq(delay(m, value, MULTIPLIER_LATENCY, name="value"))
+        scaled = (multiplier.product + Const(128)) >> 8
+        result = Signal(8, reset_less=True)
+        with m.Switch(mode):
+            with m.Case(Mode.GATE):
+                m.d.sync += result.eq(scaled)
+            with m.Case(Mode.BLEND):
+                m.d.sync += result.eq(later + scaled)
+            with m.Default():
+                m.d.sync += result.eq(later)
+        return result

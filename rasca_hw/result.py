@@ -1,0 +1,87 @@
+"""From logits to results: arg-max, step and frame numbers, and what was wrong with the frame."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from amaranth.hdl import Module, Mux, Signal, signed
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from .interfaces import Errors, confidence_layout, result_layout
+
+
+class ResultUnit(wiring.Component):
+    """Members
+    -------
+    logit_valid, logit : logits of a step in ascending order.
+    cut : the frame ends without further steps (truncated).
+    errors : of the frame that is being finished.
+    decided : a pulse with each frame's end; `results` holds from the next cycle until read.
+    confidences, results : one item a step, one a frame. An item not read in time is lost; `overrun` says so in the next result.
+    """
+
+    def __init__(self, *, classes: int, steps: int) -> None:
+        self.classes = classes
+        self.steps = steps
+        super().__init__(
+            {
+                "logit_valid": In(1),
+                "logit": In(signed(32)),
+                "cut": In(1),
+                "errors": In(Errors),
+                "decided": Out(1),
+                "confidences": Out(stream.Signature(confidence_layout(classes))),
+                "results": Out(stream.Signature(result_layout(classes))),
+            }
+        )
+
+    def elaborate(self, platform: Any) -> Module:
+        m = Module()
+        index = Signal(range(self.classes))
+        logits = Signal(data.ArrayLayout(signed(32), self.classes))
+        best = Signal(signed(32))
+        klass = Signal(4)
+        complete = Signal()
+        step = Signal(8)
+        frame = Signal(16)
+        overrun = Signal()
+        m.d.sync += complete.eq(0)
+        with m.If(self.logit_valid):
+            m.d.sync += logits[index].eq(self.logit)
+            m.d.sync += index.eq(index + 1)
+            with m.If((index == 0) | (self.logit > best)):
+                m.d.sync += [best.eq(self.logit), klass.eq(index)]
+            with m.If(index == self.classes - 1):
+                m.d.sync += [index.eq(0), complete.eq(1), step.eq(step + 1)]
+
+        confidence, result = self.confidences, self.results
+        for item in (confidence, result):
+            with m.If(item.ready):
+                m.d.sync += item.valid.eq(0)
+        m.d.comb += self.decided.eq(self.cut | (complete & (step == self.steps)))
+        with m.If(complete):
+            with m.If(confidence.valid & ~confidence.ready):
+                m.d.sync += overrun.eq(1)
+            with m.Else():
+                m.d.sync += [
+                    confidence.valid.eq(1),
+                    confidence.payload.step.eq(step),
+                    confidence.payload.logits.eq(logits),
+                ]
+        with m.If(self.decided):
+            m.d.sync += [step.eq(0), frame.eq(frame + 1)]
+            with m.If(result.valid & ~result.ready):
+                m.d.sync += overrun.eq(1)
+            with m.Else():
+                m.d.sync += [
+                    overrun.eq(0),
+                    result.valid.eq(1),
+                    result.payload.frame.eq(frame),
+                    result.payload.step.eq(step),
+                    result.payload.klass.eq(klass),
+                    result.payload.logits.eq(logits),
+                    result.payload.errors.eq(self.errors),
+                    result.payload.errors.overrun.eq(overrun),
+                ]
+        return m

@@ -1,0 +1,264 @@
+"""From the integer model to an engine's layers: regions of memory, weights in the order of the taps, biases.
+
+Stored form: an unsigned tensor (u8) is kept as q - 128, so that the arrays multiply signed bytes only. What that takes from
+a sum, 128 * (the weights on unsigned inputs), is added to the bias here; outside the image the arrays read the stored zero,
+-128, so that the correction is the same for every column. Exact, and the sums need no more bits.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rasca_hw.program import Mode
+from rasca_nn.config import CONVS, RaScaNetConfig
+from rasca_nn.int8_file import Int8Model, Layer, accumulator_bounds, input_ranges
+
+TABLES = ("sigmoid", "tanh", "hardswish")
+
+
+@dataclass(frozen=True)
+class Region:
+    """Words of an activation memory that hold a tensor, row-major: base + ((row * channels) + channel) * words + word."""
+
+    base: int
+    channels: int
+    width: int
+    words: int
+    rows: int = 1
+
+    @property
+    def size(self) -> int:
+        return self.rows * self.channels * self.words
+
+    @property
+    def end(self) -> int:
+        return self.base + self.size
+
+
+@dataclass(frozen=True, kw_only=True)
+class Op:
+    """One layer as an engine sees it.
+
+    `layers` holds an integer layer for each lockstep group, with its input channels in the order of `source`; none for
+    the layer that clears the state. `traces` names the integer model's tensors that the written words must equal, for each group.
+    """
+
+    name: str
+    layers: tuple[Layer | None, ...]
+    source: Region
+    dest: Region | None
+    out_channels: int
+    width: int
+    kernel_height: int = 1
+    out_rows: int = 1
+    wide: bool = False
+    pad_low: bool = False
+    lines: bool = False
+    frees: bool = False
+    pool: bool = False
+    relu: bool = False
+    table: str | None = None
+    mode: Mode = Mode.PLAIN
+    unsigned: bool = False
+    operand: Region | None = None
+    operand_unsigned: bool = False
+    state: Region | None = None
+    to: frozenset[str] = frozenset({"memory"})
+    waits: frozenset[str] = frozenset()
+    traces: tuple[str, ...] = ()
+    offsets: tuple[NDArray[np.int64] | None, ...] = field(default=(), repr=False)
+
+    @property
+    def taps(self) -> int:
+        """Words read for a pass, less the neighbours of wide kernels."""
+        return self.kernel_height * self.source.channels
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mapping:
+    """An engine's layers and memory."""
+
+    ops: tuple[Op, ...]
+    loop: int
+    depth: int
+    operand_base: int = 0
+    operand_depth: int = 0
+    gate_depth: int = 0
+    features: Region | None = None
+
+
+def ordered(layer: Layer, order: list[slice]) -> Layer:
+    """The layer with its input channels rearranged."""
+    weight = np.concatenate([layer.weight[:, part] for part in order], axis=1)
+    return Layer(layer.name, weight, layer.bias, layer.shift)
+
+
+def hardware_biases(config: RaScaNetConfig, layer: Layer) -> NDArray[np.int64]:
+    """Bias, rounding constant and the correction for inputs stored as q - 128; int64 [out]."""
+    low, _ = input_ranges(config, layer.name)
+    unsigned = low == 0
+    correction = 128 * (layer.weight.astype(np.int64) * unsigned[None, :, None, None]).sum((1, 2, 3))
+    return layer.bias.astype(np.int64) + layer.half + correction
+
+
+def bound_bits(config: RaScaNetConfig, layer: Layer) -> int:
+    """Bits of a signed number that holds every possible sum with bias."""
+    low, high = accumulator_bounds(config, layer)
+    return max(int(high.max()).bit_length(), int(-low.min() - 1).bit_length()) + 1
+
+
+def tap_weights(layer: Layer, rows: int) -> list[int]:
+    """Weight words in the order of the taps: for each channel group, kernel row, input channel and kernel column."""
+    out, channels, height, width = layer.weight.shape
+    groups = -(-out // rows)
+    padded = np.zeros((groups * rows, channels, height, width), np.int64)
+    padded[:out] = layer.weight
+    # [group, row, channel, ky, kx] -> [group, ky, channel, kx, row]
+    order = padded.reshape(groups, rows, channels, height, width).transpose(0, 3, 2, 4, 1).reshape(-1, rows) & 0xFF
+    return [sum(int(byte) << (8 * r) for r, byte in enumerate(word)) for word in order]
+
+
+def head_ops(
+    model: Int8Model, columns: int, heads: list[int], base: int, features: Region, *, sends: bool, frees: bool
+) -> tuple[list[Op], int]:
+    """The four convolutions of the given heads in lockstep; returns them and the end of the memory used."""
+    config = model.config
+    channels = (3, *config.channels)
+    ops: list[Op] = []
+    source = Region(0, 3, config.width, -(-config.width // columns), config.rows)
+    regions: list[Region] = []
+    for j in range(CONVS):
+        width = config.widths[j + 1]
+        words = -(-width // columns)
+        if j == CONVS - 1:
+            dest = Region(features.base + heads[0] * features.channels // config.heads * words, channels[-1], width, words)
+        else:
+            # The third pool lies where the first one was; the second has been made by then.
+            start = base if j != 1 else regions[0].end
+            dest = Region(start, channels[j + 1], width, words, config.heights[j + 1])
+            regions.append(dest)
+        ops.append(
+            Op(
+                name=f"conv{j + 1}" if len(heads) > 1 or config.heads == 1 else f"head{heads[0]}.conv{j + 1}",
+                layers=tuple(model.layers[f"head{i}.conv{j + 1}"] for i in heads),
+                source=source,
+                dest=dest,
+                out_channels=channels[j + 1],
+                width=config.widths[j],
+                kernel_height=config.kernel_heights[j],
+                out_rows=config.heights[j + 1],
+                wide=True,
+                pad_low=j > 0,
+                lines=j == 0,
+                frees=j == 0 and frees,
+                pool=True,
+                relu=True,
+                unsigned=True,
+                to=frozenset({"memory"} if j < CONVS - 1 else {"features"} if sends else {"memory", "operand"}),
+                waits=frozenset({"credit"} if j == CONVS - 1 and sends else ()),
+                traces=tuple(f"head{i}.pool{j + 1}" for i in heads),
+            )
+        )
+        source = dest
+    end = max(max(r.end for r in regions), regions[2].end)
+    return ops, end
+
+
+def back_mapping(model: Int8Model, columns: int, base: int, *, receives: bool) -> Mapping:
+    """Attention, projection, ConvGRU and classifier. Memory: [HR : F : H : C], so that what is read together is contiguous."""
+    config = model.config
+    d, n = config.hidden, config.columns
+    words = -(-n // columns)
+    reset_state = Region(base, d, n, words)
+    projected = Region(reset_state.end, d, n, words)
+    state = Region(projected.end, d, n, words)
+    features = Region(state.end, config.features, n, words)
+    end = features.end
+    squeezed = Region(projected.base, config.attention, n, words)
+    if config.attention > d:
+        squeezed = Region(end, config.attention, n, words)
+        end = squeezed.end
+    pooled = Region(end, d, 1, 1)
+    hidden = Region(pooled.end, config.classifier_hidden, 1, 1)
+    end = hidden.end
+
+    def span(first: Region, last: Region) -> Region:
+        return Region(first.base, first.channels + last.channels, n, words)
+
+    def op(name: str, layer: Layer | None, source: Region, dest: Region | None, **fields: Any) -> Op:
+        defaults = {"width": n, "out_channels": len(layer.bias) if layer else d, "traces": (name,)}
+        return Op(name=name, layers=(layer,), source=source, dest=dest, **{**defaults, **fields})
+
+    layers = model.layers
+    signed_f = config.projection == "1x1"
+    ops = [op("state.clear", None, Region(base, 1, n, words), state, to=frozenset({"memory", "operand"}), traces=())]
+    takes = frozenset({"features"} if receives else ())
+    if config.channel_attention:
+        c = config.features
+        squeeze = ordered(layers["attention.squeeze"], [slice(c, c + d), slice(0, c)])
+        relu = config.attention_relu
+        ops += [
+            op("attention.squeeze", squeeze, span(state, features), squeezed, relu=relu, unsigned=relu, waits=takes),
+            op(
+                "attention.scaled",
+                layers["attention.excite"],
+                squeezed,
+                features,
+                table="sigmoid",
+                mode=Mode.GATE,
+                operand=features,
+                operand_unsigned=True,
+                unsigned=True,
+            ),
+        ]
+        takes = frozenset()
+    gives = frozenset({"given"} if receives else ())
+    wide = config.projection == "1x3-1x3"
+    first = reset_state if wide else projected
+    ops.append(
+        op(
+            "projection.0",
+            layers["projection.0"],
+            features,
+            first,
+            wide=wide,
+            pad_low=True,
+            relu=wide,
+            unsigned=wide,
+            waits=takes | gives,
+        )
+    )
+    if wide:
+        ops.append(
+            op("projection.1", layers["projection.1"], first, projected, wide=True, pad_low=True, relu=True, unsigned=True)
+        )
+    gates = span(projected, state)
+    candidate = ordered(layers["gru.candidate"], [slice(d, 2 * d), slice(0, d)])
+    sources = span(reset_state, projected)
+    operand = frozenset({"memory", "operand", "state"})
+    ops += [
+        op("gru.reset", layers["gru.reset"], gates, reset_state, table="sigmoid", mode=Mode.GATE, operand=state),
+        op("gru.update", layers["gru.update"], gates, state, table="sigmoid", to=frozenset({"gate"})),
+        op("gru.candidate", candidate, sources, state, table="tanh", mode=Mode.BLEND, operand=state, to=operand, state=pooled),
+    ]
+    last = pooled
+    if config.classifier_hidden:
+        ops.append(op("classifier.hidden", layers["classifier.hidden"], pooled, hidden, width=1, table="hardswish"))
+        last = hidden
+    ops.append(
+        op("classifier.output", layers["classifier.output"], last, None, width=1, mode=Mode.LOGITS, to=frozenset(), traces=())
+    )
+    assert not (signed_f and wide)
+    return Mapping(
+        ops=tuple(ops),
+        loop=1,
+        depth=end,
+        operand_base=state.base,
+        operand_depth=state.size + features.size,
+        gate_depth=state.size,
+        features=features,
+    )

@@ -1,0 +1,187 @@
+"""When everything happens: gaps, delays and cycles, computed and not guessed.
+
+All times are cycles of one engine. A layer's first tap is issued `LAYER_OVERHEAD + delay + ROW_OVERHEAD` cycles after the
+layer before ended. Words appear in memory a fixed latency after a pass's last tap, so the generator knows for each word
+when it is written and when it is first read, and delays a layer by exactly what is missing. The hardware has no interlock for this and needs none.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rasca_hw import array, feeder, post
+from rasca_hw.drain import LAYER_OVERHEAD as DRAIN_OVERHEAD
+from rasca_hw.engine import drain_latency, pool_latency
+from rasca_hw.issue import LAYER_OVERHEAD, ROW_OVERHEAD, STEP_OVERHEAD
+from rasca_hw.params import EngineParams
+from rtl_gen.lower import Mapping, Op
+
+Times = NDArray[np.int64]
+NEVER = -(1 << 40)
+
+
+@dataclass(frozen=True)
+class LayerPlan:
+    """How a layer runs: passes, idle cycles after each, and cycles it waits before its start."""
+
+    op: Op
+    rows: int
+    columns: int
+    groups: int
+    blocks: int
+    pass_cycles: int
+    gap: int
+    delay: int = 0
+
+    @property
+    def cycles(self) -> int:
+        """From the end of the layer before to its own end."""
+        return LAYER_OVERHEAD + self.delay + self.op.out_rows * ROW_OVERHEAD + self.passes * (self.pass_cycles + self.gap)
+
+    @property
+    def passes(self) -> int:
+        return self.op.out_rows * self.groups * self.blocks
+
+    @property
+    def last_rows(self) -> int:
+        """Channels in the last group."""
+        return self.op.out_channels - (self.groups - 1) * self.rows
+
+    @property
+    def last_columns(self) -> int:
+        """Columns in the last block."""
+        return self.op.width - (self.blocks - 1) * self.columns
+
+    @property
+    def products(self) -> int:
+        """Products of one lockstep group that count."""
+        return self.op.out_rows * self.op.out_channels * self.op.width * self.pass_cycles
+
+    def pass_start(self, y: Any, g: Any, b: Any) -> Any:
+        """First tap of a pass, from the layer's first tap."""
+        in_row = (g * self.blocks + b) * (self.pass_cycles + self.gap)
+        return y * (self.groups * self.blocks * (self.pass_cycles + self.gap) + ROW_OVERHEAD) + in_row
+
+    @property
+    def last_pass(self) -> int:
+        """First tap of the last pass, from the layer's first tap."""
+        return int(self.pass_start(self.op.out_rows - 1, self.groups - 1, self.blocks - 1))
+
+
+def plan(op: Op, rows: int, columns: int) -> LayerPlan:
+    """Passes of a layer and the gap after each, without its delay.
+
+    A row drains one column a cycle, so that a pass takes at least `columns` cycles. Where the last block is narrower than
+    the array is high, and where pooled state values are written too, passes keep further apart so that no two words are
+    complete in one cycle.
+    """
+    blocks = -(-op.width // columns)
+    groups = -(-op.out_channels // rows)
+    cycles = op.taps * (3 if op.wide else 1)
+    least = columns
+    if blocks > 1 and op.width - (blocks - 1) * columns < 2 * rows:
+        least = columns + 2 * rows
+    if op.state:
+        least = max(least, columns + rows + 1 + max(rows, array.LATENCY))
+    return LayerPlan(op, rows, columns, groups, blocks, cycles, max(0, least - cycles))
+
+
+def read_times(layer: LayerPlan) -> tuple[Times, Times]:
+    """Words the array reads from memory and when first, from the layer's first tap. Later groups read them again, later."""
+    op = layer.op
+    if op.lines:
+        return np.empty(0, np.int64), np.empty(0, np.int64)
+    words = op.source.words
+    y, b, tap, window = np.meshgrid(
+        np.arange(op.out_rows), np.arange(layer.blocks), np.arange(op.taps), np.arange(3 if op.wide else 1), indexing="ij"
+    )
+    shift = window - 1 if op.wide else 0 * window
+    time = layer.pass_start(y, 0, b) + tap * (3 if op.wide else 1) + window
+    inside = (b + shift >= 0) & (b + shift < words)
+    address = op.source.base + y * op.source.channels * words + tap * words + b + shift
+    return address[inside], time[inside]
+
+
+def write_times(layer: LayerPlan, params: EngineParams) -> tuple[Times, Times]:
+    """Words written to `dest` and the cycle of the write, from the layer's first tap."""
+    op, dest = layer.op, layer.op.dest
+    if dest is None:
+        return np.empty(0, np.int64), np.empty(0, np.int64)
+    y, channel, word = np.meshgrid(np.arange(op.out_rows), np.arange(op.out_channels), np.arange(dest.words), indexing="ij")
+    last = np.minimum((word + 1) * layer.columns, dest.width) - 1
+    column = 2 * last + 1 if op.pool else last
+    group, row = channel // layer.rows, channel % layer.rows
+    end = layer.pass_start(y, group, column // layer.columns) + layer.pass_cycles - 1
+    time = end + drain_latency(params) + row + column % layer.columns
+    return (dest.base + (y * op.out_channels + channel) * dest.words + word).ravel(), time.ravel()
+
+
+class _Clock:
+    """Walks over layers in time and finds the delay each needs."""
+
+    def __init__(self, params: EngineParams, reach: int) -> None:
+        self.params = params
+        self.memory = np.full(reach + 1, NEVER)
+        self.operands = np.full(reach + 1, NEVER)
+        self.gates = np.full(reach + 1, NEVER)
+        self.end = 0
+        self.drained = NEVER
+
+    def missing(self, layer: LayerPlan, start: int) -> int:
+        """Cycles by which a first tap at `start` would be too early."""
+        address, time = read_times(layer)
+        late = [int((self.memory[address] + 1 - time).max()) if len(address) else NEVER]
+        op = layer.op
+        if op.operand:
+            group, block = np.meshgrid(np.arange(op.out_channels), np.arange(layer.blocks), indexing="ij")
+            words = op.operand.base + group * op.operand.words + block
+            lead = feeder.LATENCY + array.LATENCY + post.OPERAND_READ
+            read = layer.pass_start(0, group // layer.rows, block) + layer.pass_cycles - 1 + lead + group % layer.rows
+            late.append(int((np.maximum(self.operands[words], self.gates[words]) + 1 - read).max()))
+        # The drain sequencer needs some cycles to take up the next layer.
+        late.append(self.drained + layer.columns + DRAIN_OVERHEAD - (layer.pass_cycles - 1))
+        return max(0, max(late) - start)
+
+    def run(self, layer: LayerPlan, overhead: int = 0) -> int:
+        """Places the layer after the one before; returns the delay missing beyond its own."""
+        start = self.end + overhead + LAYER_OVERHEAD + layer.delay + ROW_OVERHEAD
+        missing = self.missing(layer, start)
+        start += missing
+        address, time = write_times(layer, self.params)
+        for where, times in (("memory", self.memory), ("operand", self.operands), ("gate", self.gates)):
+            if where in layer.op.to:
+                times[address] = start + time
+        if layer.op.state:
+            rows = np.arange(layer.op.out_channels)
+            last = start + time.reshape(layer.op.out_channels, -1)[:, -1]
+            self.memory[layer.op.state.base + rows] = last + pool_latency(self.params)
+        self.drained = start + layer.last_pass + layer.pass_cycles - 1
+        self.end = start + layer.last_pass + layer.pass_cycles + layer.gap - 1
+        return missing
+
+
+def schedule(mapping: Mapping, params: EngineParams, rows: int, columns: int) -> list[LayerPlan]:
+    """Every layer with the delay it needs, in the first step and in all later ones."""
+    plans = [plan(op, rows, columns) for op in mapping.ops]
+    changed = True
+    while changed:
+        changed = False
+        clock = _Clock(params, params.reach)
+        order = list(range(len(plans))) + 2 * list(range(mapping.loop, len(plans)))
+        for position, i in enumerate(order):
+            overhead = STEP_OVERHEAD if position and order[position - 1] == len(plans) - 1 else 0
+            missing = clock.run(plans[i], overhead)
+            if missing:
+                plans[i] = replace(plans[i], delay=plans[i].delay + missing)
+                changed = True
+                break
+    return plans
+
+
+def step_cycles(plans: list[LayerPlan], loop: int) -> int:
+    """Cycles of one step of an engine that never waits for another."""
+    return sum(p.cycles for p in plans[loop:]) + STEP_OVERHEAD

@@ -1,0 +1,103 @@
+"""Targets: the hardware a model is mapped to, read from targets.toml or a file of the same form."""
+
+from __future__ import annotations
+
+import difflib
+import tomllib
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from rasca_nn.errors import RascaError
+
+BUILT_IN = Path(__file__).with_name("targets.toml")
+RUNS = ("heads", "back", "all")
+
+
+class TargetError(RascaError):
+    """A target that is unknown, malformed, or too small; the message is one line."""
+
+
+@dataclass(frozen=True)
+class EngineTarget:
+    """One engine: its name, what it runs ("heads", "back" or "all"), and its array's rows."""
+
+    name: str
+    runs: str
+    rows: int
+
+
+@dataclass(frozen=True)
+class Target:
+    """See targets.toml for the fields."""
+
+    name: str
+    device: str
+    multipliers: int
+    block_rams: int
+    luts: int
+    clock_mhz: int
+    columns: int
+    line_rows: int
+    engines: tuple[EngineTarget, ...]
+
+
+def target_names() -> list[str]:
+    """The built-in targets."""
+    return list(tomllib.loads(BUILT_IN.read_text()))
+
+
+def load_target(name: str) -> Target:
+    """A built-in target by name, or the only one in a .toml file. Raises TargetError."""
+    path = Path(name)
+    if path.suffix == ".toml":
+        try:
+            tables = tomllib.loads(path.read_text())
+        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+            raise TargetError(f"target file {name}: {error}") from None
+        if len(tables) != 1:
+            raise TargetError(f"target file {name} must hold one table, not {len(tables)}")
+        ((name, table),) = tables.items()
+        return _target(name, table)
+    tables = tomllib.loads(BUILT_IN.read_text())
+    if name not in tables:
+        near = difflib.get_close_matches(name, tables, n=1, cutoff=0.0)[0]
+        raise TargetError(f"unknown target {name!r}; nearest is {near!r}, known are {', '.join(tables)}, or a .toml file")
+    return _target(name, tables[name])
+
+
+def _target(name: str, table: dict[str, Any]) -> Target:
+    values = _checked(f"target {name}", Target, {"name": name, **table})
+    engines = values["engines"]
+    if not isinstance(engines, list) or not all(isinstance(e, dict) for e in engines):
+        raise TargetError(f"target {name}: engines must be a list of tables")
+    parsed = tuple(EngineTarget(**_checked(f"target {name}, engine", EngineTarget, e)) for e in engines)
+    target = Target(**{**values, "engines": parsed})
+    runs = [e.runs for e in parsed]
+    if runs not in (["all"], ["heads", "back"]):
+        raise TargetError(f'target {name}: engines must run ["all"] or ["heads", "back"], not {runs}')
+    if len({e.name for e in parsed}) != len(parsed):
+        raise TargetError(f"target {name}: two engines have the same name")
+    if not 2 <= target.columns <= 64:
+        raise TargetError(f"target {name}: columns must be 2 to 64, not {target.columns}")
+    for engine in parsed:
+        if not 1 <= engine.rows <= min(16, target.columns):
+            limit = min(16, target.columns)
+            raise TargetError(f"target {name}: rows of engine {engine.name} must be 1 to {limit}, not {engine.rows}")
+    return target
+
+
+def _checked(where: str, kind: type, table: dict[str, Any]) -> dict[str, Any]:
+    """The table's values, with every key known, present and of the right type."""
+    types = {f.name: str(f.type) for f in fields(kind)}
+    for key in table:
+        if key not in types:
+            near = difflib.get_close_matches(key, types, n=1, cutoff=0.0)[0]
+            raise TargetError(f"{where}: unknown key {key!r}; nearest is {near!r}")
+    for key, kind_name in types.items():
+        if key not in table:
+            raise TargetError(f"{where}: {key} is missing")
+        wanted = {"int": int, "str": str}.get(kind_name)
+        if wanted and (not isinstance(table[key], wanted) or isinstance(table[key], bool)):
+            raise TargetError(f"{where}: {key} must be of type {kind_name}, not {table[key]!r}")
+    return table
