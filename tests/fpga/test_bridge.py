@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import random
+from functools import partial
 
 import numpy as np
 import pytest
 from amaranth.hdl import Module
 from amaranth.lib.wiring import connect
 
-from fpga.protocol import Fault, Identity, Kind, ReplyReader, request
+from fpga.packet_receiver import PacketReceiver
+from fpga.packet_sender import PacketSender
+from fpga.protocol import Fault, Identity, Kind, Reply, ReplyReader, request
 from fpga.uart_bridge import UartBridge
 
 from .line import receive, send, simulate
@@ -26,24 +29,57 @@ def photo_packet(number: int) -> bytes:
     return request(Kind.FRAME, frame=100 + number, height=SHAPE[0], width=SHAPE[1], pixels=PHOTOS[number % 4].tobytes())
 
 
-def converse(*turns: bytes, answers: int | None = None, pace: int = 1, identity: Identity = IDENTITY):
-    """Send each turn and wait for its answer (`answers` = 0: for the time-out); all replies."""
+def at_pins(*turns: bytes, answers: int | None = None, pace: int = 1, baud: float = 1) -> list[Reply]:
+    """Send each turn through the pins and wait for its answer (`answers` = 0: only at the end); all replies."""
     m = Module()
-    m.submodules.bridge = bridge = UartBridge(identity, clock_hz=CYCLES, baud=1, timeout_s=TIMEOUT / CYCLES)
-    m.submodules.stub = stub = Stub(identity, pace=pace)
+    m.submodules.bridge = bridge = UartBridge(IDENTITY, clock_hz=CYCLES, baud=1, timeout_s=TIMEOUT / CYCLES)
+    m.submodules.stub = stub = Stub(IDENTITY, pace=pace)
     connect(m, bridge.pixels, stub.pixels)
     connect(m, stub.results, bridge.results)
     reader, replies = ReplyReader(), []
 
     async def host(ctx):
         for number, turn in enumerate(turns):
-            await send(ctx, bridge.rx, turn, CYCLES)
+            await send(ctx, bridge.rx, turn, CYCLES / baud)
             while answers is None and len(replies) <= number:
                 await ctx.tick().repeat(50)
-        await ctx.tick().repeat(TIMEOUT + 2000)
+        await ctx.tick().repeat(TIMEOUT + 500)
 
     async def listen(ctx):
         await receive(ctx, bridge.tx, CYCLES, lambda value: replies.extend(reader.feed(bytes([value]))))
+
+    simulate(m, host, background=[listen])
+    return replies
+
+
+def converse(*turns: bytes, answers: int | None = None) -> list[Reply]:
+    """As :func:`at_pins`, but a byte a cycle and without the UART."""
+    m = Module()
+    m.submodules.into = into = PacketReceiver(height=SHAPE[0], width=SHAPE[1], timeout=40)
+    m.submodules.out = out = PacketSender(IDENTITY)
+    m.submodules.stub = stub = Stub(IDENTITY)
+    connect(m, into.pixels, stub.pixels)
+    connect(m, into.verdicts, out.verdicts)
+    connect(m, stub.results, out.results)
+    reader, replies = ReplyReader(), []
+
+    async def host(ctx):
+        for number, turn in enumerate(turns):
+            for value in turn:
+                ctx.set(into.bytes.payload, {"data": value})
+                ctx.set(into.bytes.valid, 1)
+                await ctx.tick().until(into.bytes.ready)
+            ctx.set(into.bytes.valid, 0)
+            while answers is None and len(replies) <= number:
+                await ctx.tick().repeat(5)
+        await ctx.tick().repeat(150)
+
+    async def listen(ctx):
+        ctx.set(out.bytes.ready, 1)
+        while True:
+            if ctx.get(out.bytes.valid):
+                replies.extend(reader.feed(bytes([ctx.get(out.bytes.payload)])))
+            await ctx.tick()
 
     simulate(m, host, background=[listen])
     return replies
@@ -66,9 +102,9 @@ def check_fault(reply, fault: Fault, frame: int):
     assert (reply.kind, reply.values) == (Kind.FAULT, {"frame": frame, "fault": fault})
 
 
-@pytest.mark.parametrize("pace", [1, 90])
-def test_good_frames(pace):
-    replies = converse(photo_packet(0), photo_packet(1), pace=pace)
+@pytest.mark.parametrize("talk", [converse, at_pins, partial(at_pins, pace=90)])
+def test_good_frames(talk):
+    replies = talk(photo_packet(0), photo_packet(1))
     assert len(replies) == 2
     for number, reply in enumerate(replies):
         check_result(reply, number)
@@ -118,7 +154,7 @@ def test_a_packet_that_breaks_off(length):
     replies = converse(PACKET[:length], photo_packet(1))
     assert len(replies) == 2
     fault = Fault.NO_SYNC if length < 2 else Fault.TIMEOUT
-    check_fault(replies[0], Fault(replies[0].values["fault"]) if length == 1 else fault, 100 if length >= 9 else 0)
+    check_fault(replies[0], fault, 100 if length >= 9 else 0)
     check_result(replies[1], 1)
 
 
@@ -148,23 +184,17 @@ def test_a_header_that_does_not_fit(kind, height, width):
 
 
 def test_an_accelerator_that_is_too_slow():
-    replies = converse(PACKET, photo_packet(1), pace=1500)
+    replies = at_pins(PACKET, pace=1500)
     assert replies[0].kind == Kind.FAULT
     assert replies[0].values == {"frame": 100, "fault": Fault.OVERFLOW}
 
 
 def test_a_wrong_baud_rate():
-    wrong = bytes(value for byte in PACKET for value in (byte, 0x00))
-    m = Module()
-    m.submodules.bridge = bridge = UartBridge(IDENTITY, clock_hz=CYCLES, baud=1, timeout_s=TIMEOUT / CYCLES)
-    reader, replies = ReplyReader(), []
+    (reply,) = at_pins(PACKET[:12], baud=0.4)
+    check_fault(reply, Fault.FRAMING, 0)
 
-    async def host(ctx):
-        await send(ctx, bridge.rx, wrong, 2.3 * CYCLES)
-        await ctx.tick().repeat(TIMEOUT + 1000)
 
-    async def listen(ctx):
-        await receive(ctx, bridge.tx, CYCLES, lambda value: replies.extend(reader.feed(bytes([value]))))
-
-    simulate(m, host, background=[listen])
-    check_fault(replies[-1], Fault.FRAMING, 0)
+def test_a_lost_byte_at_the_pins():
+    replies = at_pins(PACKET[:30] + PACKET[31:], photo_packet(1))
+    check_fault(replies[0], Fault.TIMEOUT, 100)
+    check_result(replies[1], 1)
