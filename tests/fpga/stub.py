@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from amaranth.hdl import Module, Signal
+from amaranth.hdl import Cat, Module, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -15,14 +15,19 @@ from rasca_hw.interfaces import Pixel, result_layout
 IDENTITY = Identity(height=3, width=4, classes=2, model=0xCAFE1234, scale=0.25)
 
 
+MASK = (1 << 31) - 1
+
+
 def expected(pixels: np.ndarray) -> tuple[int, int]:
-    """The two logits for a photo ``[height, width, 3]``: minus the sum of all bytes, and a sum weighted by place."""
-    flat = pixels.reshape(-1, 3).astype(int)
-    return -int(flat.sum()), int((flat @ [1, 2, 3] * (1 + np.arange(len(flat)))).sum())
+    """The two logits for a photo ``[height, width, 3]``: minus the sum of all bytes, and a checksum of their order."""
+    check = 0
+    for r, g, b in pixels.reshape(-1, 3).tolist():
+        check = ((check << 1) & MASK | check >> 30) ^ (r | g << 8 | b << 16)
+    return -int(pixels.sum(dtype=int)), check
 
 
 class Stub(wiring.Component):
-    """Two sums over each frame; `errors` is not 0 where `first` or `last` is wrong; a pixel takes `pace` cycles."""
+    """Sum and checksum of each frame; `errors` is not 0 where `first` or `last` is wrong; `pace` cycles a pixel."""
 
     def __init__(self, identity: Identity, *, pace: int = 1) -> None:
         self.identity = identity
@@ -43,19 +48,19 @@ class Stub(wiring.Component):
         wrong = Signal()
         wait = Signal(range(self.pace + 1))
         end = column == self.identity.width - 1
-        weighted = pixel.r + 2 * pixel.g + 3 * pixel.b
+        check = result.logits[1]
 
         m.d.comb += self.pixels.ready.eq((wait == 0) & ~self.results.valid)
         with m.If(wait != 0):
             m.d.sync += wait.eq(wait - 1)
         with m.If(self.results.ready & self.results.valid):
             m.d.sync += [self.results.valid.eq(0), wrong.eq(0)]
-            m.d.sync += [logit.eq(0) for logit in (result.logits[0], result.logits[1])]
+            m.d.sync += [logit.eq(0) for logit in (result.logits[0], check)]
         with m.If(self.pixels.valid & self.pixels.ready):
             m.d.sync += [
                 wait.eq(self.pace - 1),
                 result.logits[0].eq(result.logits[0] - (pixel.r + pixel.g + pixel.b)),
-                result.logits[1].eq(result.logits[1] + place * weighted),
+                check.eq(Cat(check[30], check[:30]) ^ Cat(pixel.r, pixel.g, pixel.b)),
                 place.eq(place + 1),
                 column.eq(column + 1),
             ]
@@ -65,5 +70,5 @@ class Stub(wiring.Component):
                 m.d.sync += column.eq(0)
             with m.If(place == size):
                 m.d.sync += [place.eq(1), self.results.valid.eq(1)]
-        m.d.comb += [result.klass.eq(result.logits[1][0]), result.step.eq(7), result.errors.reserved.eq(wrong)]
+        m.d.comb += [result.klass.eq(check[0]), result.step.eq(7), result.errors.reserved.eq(wrong)]
         return m

@@ -1,0 +1,56 @@
+"""The boards: a file each, with its pins, its clock and its place-and-route options; listed here by name.
+
+A new board is a new file with a :class:`Board`, an entry in `BOARDS` and budgets in fpga/budgets.toml.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any
+
+from amaranth.lib.wiring import Component
+
+from fpga.names import nearest
+from rasca_nn.errors import RascaError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Board:
+    """A board the demo can be built for.
+
+    Parameters
+    ----------
+    name : as on the command line, and in fpga/budgets.toml.
+    title : for people.
+    target : the target the accelerator is generated for by default (rtl_gen/targets.toml).
+    clock_mhz : the demo's clock by default; the bitstream must meet it.
+    platform : makes a fresh Amaranth platform.
+    top : puts a demo on the board's pins: (demo, clock in MHz) -> elaboratable.
+    clock : the nearest clock the board can make, in MHz.
+    nextpnr : options that name the device.
+    program : command that loads the bitstream; the file's name follows.
+    """
+
+    name: str
+    title: str
+    target: str
+    clock_mhz: float
+    platform: Callable[[], Any]
+    top: Callable[[Component, float], Any]
+    clock: Callable[[float], float]
+    nextpnr: tuple[str, ...]
+    program: tuple[str, ...]
+
+
+BOARDS = {"ulx3s-85f": "fpga.boards.ulx3s_85f"}
+ALIASES = {"ecp5": "ulx3s-85f"}
+
+
+def board(name: str) -> Board:
+    """The board of that name or alias; RascaError names the nearest."""
+    module = BOARDS.get(ALIASES.get(name, name))
+    if module is None:
+        raise RascaError(nearest("board", name, [*BOARDS, *ALIASES]))
+    return import_module(module).BOARD

@@ -1,0 +1,54 @@
+"""Radiona ULX3S with an LFE5U-85F: 25 MHz oscillator, USB UART (FT231X), eight LEDs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from amaranth.hdl import ClockDomain, ClockSignal, Elaboratable, Module
+from amaranth.lib.cdc import ResetSynchronizer
+from amaranth.lib.wiring import Component
+from amaranth_boards.ulx3s import ULX3S_85F_Platform
+
+from fpga.boards import Board
+from fpga.demo import LEDS
+from fpga.pll import Ecp5Pll, dividers
+
+OSCILLATOR_MHZ = 25.0
+
+
+class Top(Elaboratable):
+    """A demo on the board's pins, with a clock from the PLL and a reset until that is stable."""
+
+    def __init__(self, demo: Component, clock_mhz: float) -> None:
+        self.demo = demo
+        self.clock_mhz = clock_mhz
+
+    def elaborate(self, platform: Any) -> Module:
+        m = Module()
+        settings = dividers(OSCILLATOR_MHZ, self.clock_mhz)
+        m.submodules.pll = pll = Ecp5Pll(input_mhz=OSCILLATOR_MHZ, settings=settings)
+        m.submodules.reset = ResetSynchronizer(~pll.locked, domain="sync")
+        m.submodules.demo = self.demo
+        m.domains += ClockDomain("sync")
+        uart = platform.request("uart", 0)
+        m.d.comb += [
+            pll.clock_in.eq(platform.request("clk25").i),
+            ClockSignal().eq(pll.clock_out),
+            self.demo.rx.eq(uart.rx.i),
+            uart.tx.o.eq(self.demo.tx),
+        ]
+        m.d.comb += [platform.request("led", n).o.eq(self.demo.leds[n]) for n in range(LEDS)]
+        return m
+
+
+BOARD = Board(
+    name="ulx3s-85f",
+    title="ULX3S with LFE5U-85F, speed grade 6",
+    target="ecp5-85f",
+    clock_mhz=80.0,
+    platform=ULX3S_85F_Platform,
+    top=Top,
+    clock=lambda mhz: dividers(OSCILLATOR_MHZ, mhz).clock_mhz,
+    nextpnr=("--85k", "--package", "CABGA381", "--speed", "6"),
+    program=("openFPGALoader", "--board", "ulx3s"),
+)

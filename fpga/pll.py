@@ -1,0 +1,123 @@
+"""The ECP5's PLL (EHXPLLL): dividers for a wanted frequency, and the instance.
+
+    input / reference -> phase detector -> VCO (400 .. 800 MHz) -> / output -> clock
+                               ^------------- / loop <-'
+
+The loop runs over an output of its own (CLKOP) and the clock is a second one (CLKOS), so that clock = VCO / output with
+VCO = input / reference * loop: finer steps at a fast phase detector than with the clock in the loop. The two outputs
+have no fixed phase, which a design with a single clock does not need. Limits from Lattice's FPGA-DS-02012.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from amaranth.hdl import Instance, Module, Signal
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from rasca_nn.errors import RascaError
+
+VCO_MHZ = (400.0, 800.0)
+PHASE_DETECTOR_MHZ = (10.0, 400.0)
+DIVIDER = 128
+
+
+@dataclass(frozen=True)
+class PllDividers:
+    """Divider settings; `clock_mhz` is what they give."""
+
+    reference: int
+    loop: int
+    output: int
+    clock_mhz: float
+
+
+def dividers(input_mhz: float, wanted_mhz: float) -> PllDividers:
+    """The settings nearest to the wanted clock; on a tie the fastest phase detector, then the slowest VCO.
+
+    Raises
+    ------
+    RascaError
+        If no setting comes within 1 % of the wanted clock.
+    """
+    found = []
+    for reference in range(1, DIVIDER + 1):
+        detector = input_mhz / reference
+        if not PHASE_DETECTOR_MHZ[0] <= detector <= PHASE_DETECTOR_MHZ[1]:
+            continue
+        for loop in range(1, DIVIDER + 1):
+            vco = detector * loop
+            output = min(max(round(vco / wanted_mhz), 1), DIVIDER)
+            if VCO_MHZ[0] <= vco <= VCO_MHZ[1]:
+                error = round(abs(vco / output - wanted_mhz), 6)
+                found.append((error, reference, vco, PllDividers(reference, loop, output, vco / output)))
+    if not found or min(found)[0] > wanted_mhz / 100:
+        raise RascaError(f"no PLL setting makes {wanted_mhz:g} MHz of {input_mhz:g} MHz")
+    return min(found, key=lambda item: item[:3])[3]
+
+
+class Ecp5Pll(wiring.Component):
+    """One EHXPLLL.
+
+    Parameters
+    ----------
+    input_mhz : frequency of `clock_in`.
+    settings : from :func:`dividers`.
+
+    Members
+    -------
+    clock_in, clock_out : clocks.
+    locked : `clock_out` is stable; asynchronous.
+    """
+
+    def __init__(self, *, input_mhz: float, settings: PllDividers) -> None:
+        self.input_mhz = input_mhz
+        self.settings = settings
+        super().__init__({"clock_in": In(1), "clock_out": Out(1), "locked": Out(1)})
+
+    def elaborate(self, platform: Any) -> Module:
+        m = Module()
+        loop = Signal()
+        m.submodules.pll = Instance(
+            "EHXPLLL",
+            ("a", "FREQUENCY_PIN_CLKI", f"{self.input_mhz:g}"),
+            ("a", "FREQUENCY_PIN_CLKOP", f"{self.input_mhz / self.settings.reference:g}"),
+            ("a", "FREQUENCY_PIN_CLKOS", f"{self.settings.clock_mhz:g}"),
+            ("a", "ICP_CURRENT", "12"),
+            ("a", "LPF_RESISTOR", "8"),
+            ("a", "MFG_ENABLE_FILTEROPAMP", "1"),
+            ("a", "MFG_GMCREF_SEL", "2"),
+            p_PLLRST_ENA="DISABLED",
+            p_INTFB_WAKE="DISABLED",
+            p_STDBY_ENABLE="DISABLED",
+            p_DPHASE_SOURCE="DISABLED",
+            p_OUTDIVIDER_MUXA="DIVA",
+            p_CLKI_DIV=self.settings.reference,
+            p_CLKFB_DIV=1,
+            p_FEEDBK_PATH="CLKOP",
+            p_CLKOP_ENABLE="ENABLED",
+            p_CLKOP_DIV=self.settings.loop,
+            p_CLKOP_CPHASE=0,
+            p_CLKOP_FPHASE=0,
+            p_CLKOS_ENABLE="ENABLED",
+            p_CLKOS_DIV=self.settings.output,
+            p_CLKOS_CPHASE=0,
+            p_CLKOS_FPHASE=0,
+            i_RST=0,
+            i_STDBY=0,
+            i_PHASESEL0=0,
+            i_PHASESEL1=0,
+            i_PHASEDIR=0,
+            i_PHASESTEP=0,
+            i_PHASELOADREG=0,
+            i_PLLWAKESYNC=0,
+            i_ENCLKOP=1,
+            i_CLKI=self.clock_in,
+            i_CLKFB=loop,
+            o_CLKOP=loop,
+            o_CLKOS=self.clock_out,
+            o_LOCK=self.locked,
+        )
+        return m
