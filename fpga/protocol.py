@@ -185,4 +185,5 @@ def _reply(body: bytes) -> Reply | None:
         layouts[kind] = result((len(fields) - result(0).size) // 4)
     if kind not in layouts or layouts[kind].size != len(fields):
         return None
-    return Reply(Kind(kind), layouts[kind].unpack(fields))
+    values = layouts[kind].unpack(fields)
+    return Reply(Kind(kind), values) if values.get("fault", 0) in list(Fault) else None

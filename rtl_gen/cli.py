@@ -10,26 +10,26 @@ from typing import NoReturn
 
 from fpga.names import nearest
 from rasca_nn.errors import RascaError
-from rtl_gen.commands import board, hardware, network
+from rtl_gen.commands import board, hardware, network, quantised
 
 
 class _Parser(argparse.ArgumentParser):
-    """An ArgumentParser whose errors are one line, and name the nearest subcommand."""
+    """An ArgumentParser whose errors are one line, and name the nearest choice."""
 
     def error(self, message: str) -> NoReturn:
         raise RascaError(f"{message} (see {self.prog} --help)")
 
     def _check_value(self, action: argparse.Action, value: str) -> None:
-        if isinstance(action, argparse._SubParsersAction) and value not in action.choices:
-            raise RascaError(nearest("command", value, action.choices))
-        super()._check_value(action, value)
+        if action.choices is not None and value not in action.choices:
+            subcommand = isinstance(action, argparse._SubParsersAction)
+            raise RascaError(nearest("command" if subcommand else action.dest, value, action.choices))
 
 
 def parser() -> argparse.ArgumentParser:
     """The parser of the whole command line; each subcommand sets ``call`` to its function."""
     top = _Parser(prog="rasca", description="From a RaScaNet to an INT8 FPGA accelerator.", allow_abbrev=False)
     commands = top.add_subparsers(metavar="COMMAND", required=True)
-    for group in (network, hardware, board):
+    for group in (network, quantised, hardware, board):
         group.register(commands)
     return top
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from amaranth.hdl import ClockDomain, ClockSignal, Elaboratable, Module
+from amaranth.lib import io
 from amaranth.lib.cdc import ResetSynchronizer
 from amaranth.lib.wiring import Component
 from amaranth_boards.ulx3s import ULX3S_85F_Platform
@@ -30,14 +31,19 @@ class Top(Elaboratable):
         m.submodules.reset = ResetSynchronizer(~pll.locked, domain="sync")
         m.submodules.demo = self.demo
         m.domains += ClockDomain("sync")
-        uart = platform.request("uart", 0)
+        uart = platform.request("uart", 0, dir="-")
+        m.submodules.oscillator = oscillator = io.Buffer("i", platform.request("clk25", dir="-"))
+        m.submodules.rx = rx = io.Buffer("i", uart.rx)
+        m.submodules.tx = tx = io.Buffer("o", uart.tx)
         m.d.comb += [
-            pll.clock_in.eq(platform.request("clk25").i),
+            pll.clock_in.eq(oscillator.i),
             ClockSignal().eq(pll.clock_out),
-            self.demo.rx.eq(uart.rx.i),
-            uart.tx.o.eq(self.demo.tx),
+            self.demo.rx.eq(rx.i),
+            tx.o.eq(self.demo.tx),
         ]
-        m.d.comb += [platform.request("led", n).o.eq(self.demo.leds[n]) for n in range(LEDS)]
+        for n in range(LEDS):
+            m.submodules[f"led{n}"] = led = io.Buffer("o", platform.request("led", n, dir="-"))
+            m.d.comb += led.o.eq(self.demo.leds[n])
         return m
 
 

@@ -3,16 +3,40 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 from typing import Any
 
+from fpga.protocol import BAUD
 from rtl_gen.commands.output import add_json, print_json, print_table
 
 
 def register(commands: Any) -> None:
     """Add this group's parsers."""
+    sub = commands.add_parser("run", help="send photos to a board with the demo, print its decisions")
+    sub.add_argument("images", nargs="+", type=Path, metavar="IMAGE")
+    sub.add_argument("--port", required=True, help="serial port, for example /dev/ttyUSB0")
+    sub.add_argument("--baud", type=int, default=BAUD, help=f"default {BAUD}")
+    add_json(sub)
+    sub.set_defaults(call=run)
+
     sub = commands.add_parser("doctor", help="which tools are found, and how to install the others")
     add_json(sub)
     sub.set_defaults(call=doctor)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Exit status 1 if the accelerator flagged an error in a frame."""
+    from fpga.host import Host, open_port
+
+    host = Host(open_port(args.port, args.baud))
+    decisions = [host.decide(image) for image in args.images]
+    if args.json:
+        print_json([{"class" if k == "klass" else k: v for k, v in vars(decision).items()} for decision in decisions])
+    else:
+        columns = ("image", "class", "probability of class 1", "step", "errors", "seconds")
+        rows = [(d.image, d.klass, d.probability, d.step, d.errors, d.seconds) for d in decisions]
+        print_table(columns, rows, title=f"model {host.identity.model:08x} on {args.port}")
+    return int(any(decision.errors for decision in decisions))
 
 
 def doctor(args: argparse.Namespace) -> int:

@@ -1,8 +1,10 @@
-"""Commands about the network: presets, count, train, import, quantize, evaluate."""
+"""Commands about the network in floating point: presets, count, train, import."""
 
 from __future__ import annotations
 
 import argparse
+from dataclasses import asdict, fields
+from pathlib import Path
 from typing import Any
 
 from rtl_gen.commands.output import add_json, print_json, print_table
@@ -13,6 +15,25 @@ def register(commands: Any) -> None:
     sub = commands.add_parser("presets", help="the networks known by name")
     add_json(sub)
     sub.set_defaults(call=presets)
+
+    sub = commands.add_parser("count", help="weights, operations and memory, as the paper counts them")
+    sub.add_argument("preset", nargs="?", help="count this one layer by layer (default: all presets, a line each)")
+    add_json(sub)
+    sub.set_defaults(call=count)
+
+    sub = commands.add_parser("train", help="train a preset on a folder of labelled photos")
+    sub.add_argument("--preset", required=True)
+    sub.add_argument("--data", required=True, type=Path, help="folder with labels.csv and images/, or class folders")
+    sub.add_argument("-o", "--out", required=True, type=Path, help="folder for weights, log and checkpoint")
+    sub.add_argument("--cache", type=Path, help="folder that keeps the decoded photos")
+    _add_options(sub)
+    sub.set_defaults(call=train)
+
+    sub = commands.add_parser("import", help="read a checkpoint of the released format")
+    sub.add_argument("file", type=Path, help="what torch.save wrote; nothing in it is run")
+    sub.add_argument("--preset", required=True)
+    sub.add_argument("-o", "--out", required=True, type=Path, help="float model to write")
+    sub.set_defaults(call=import_)
 
 
 def presets(args: argparse.Namespace) -> None:
@@ -38,3 +59,60 @@ def presets(args: argparse.Namespace) -> None:
         for name, c in PRESETS.items()
     ]
     print_table(columns, rows)
+
+
+def count(args: argparse.Namespace) -> None:
+    """Count one preset layer by layer, or all."""
+    from rasca_nn.config import PRESETS, preset
+    from rasca_nn.count import count as count_config
+
+    names = [args.preset] if args.preset else list(PRESETS)
+    counts = {name: count_config(preset(name)) for name in names}
+    if args.json:
+        print_json({name: counted.to_dict() for name, counted in counts.items()})
+        return
+    if args.preset:
+        (counted,) = counts.values()
+        rows = [tuple(asdict(layer).values()) for layer in counted.layers]
+        print_table(("layer, a step", "weights", "activations", "macs", "ops"), rows)
+    columns = ("network, a frame", "steps", "weights KB", "peak KB", "macs M", "ops M")
+    frames = [(n, c.steps, c.weights / 1e3, c.peak / 1e3, c.macs / 1e6, c.ops / 1e6) for n, c in counts.items()]
+    print_table(columns, frames)
+
+
+def _add_options(parser: argparse.ArgumentParser) -> None:
+    """An argument for each field of the training options, whose meaning is described there."""
+    from rasca_nn.options import Options
+
+    group = parser.add_argument_group("training options", "described in rasca_nn/options.py")
+    for field in fields(Options):
+        name = f"--{field.name.replace('_', '-')}"
+        if isinstance(field.default, bool):
+            group.add_argument(name, default=field.default, action=argparse.BooleanOptionalAction)
+        else:
+            kind = type(field.default)
+            group.add_argument(name, default=field.default, type=kind, help=f"default {field.default}")
+
+
+def train(args: argparse.Namespace) -> None:
+    """Train; an interrupted run goes on from its checkpoint."""
+    from rasca_nn.config import preset
+    from rasca_nn.options import Options
+
+    preset(args.preset)
+    options = Options(**{field.name: getattr(args, field.name) for field in fields(Options)})
+    from rasca_nn.train import train as train_preset
+
+    print(train_preset(preset_name=args.preset, data=args.data, out=args.out, options=options, cache=args.cache))
+
+
+def import_(args: argparse.Namespace) -> None:
+    """Read a foreign checkpoint, write a float model."""
+    from rasca_nn.config import preset
+
+    config = preset(args.preset)
+    from rasca_nn.float_file import save_float
+    from rasca_nn.importer import import_checkpoint
+
+    save_float(import_checkpoint(args.file, config), args.out)
+    print(args.out)

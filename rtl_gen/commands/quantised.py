@@ -1,0 +1,89 @@
+"""Commands about the integer model: quantize, evaluate."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Any
+
+from rtl_gen.commands.output import add_json, print_json, print_table, progress
+
+PHOTOS = 200
+"""Calibration photos where nothing else is asked for."""
+
+
+def register(commands: Any) -> None:
+    """Add this group's parsers."""
+    sub = commands.add_parser("quantize", help="calibrate a float model on photos, give the integer model")
+    sub.add_argument("model", type=Path, help="float model")
+    sub.add_argument("--data", required=True, type=Path, help="folder with labels.csv and images/, or class folders")
+    sub.add_argument("-o", "--out", required=True, type=Path, help="integer model to write (.int8)")
+    sub.add_argument("--photos", type=int, default=PHOTOS, help=f"calibration photos, default {PHOTOS}")
+    sub.add_argument("--split", default="train", help="train, val or all; default train")
+    add_json(sub)
+    sub.set_defaults(call=quantize)
+
+    sub = commands.add_parser("evaluate", help="accuracy on a folder of labelled photos")
+    sub.add_argument("model", type=Path, help="float model for --engine float, else integer model")
+    sub.add_argument("--data", required=True, type=Path, help="folder with labels.csv and images/, or class folders")
+    sub.add_argument("--engine", required=True, choices=("float", "int8", "rtl"))
+    sub.add_argument("--split", default="val", help="train, val or all; default val")
+    sub.add_argument("--limit", type=int, help="only so many photos, spread evenly")
+    sub.add_argument("--target", default="ecp5-85f", help="for --engine rtl; default ecp5-85f")
+    add_json(sub)
+    sub.set_defaults(call=evaluate)
+
+
+def quantize(args: argparse.Namespace) -> None:
+    """Float model and photos in, integer model and a report of what it cost out."""
+    from rasca_nn.data import load_folder
+    from rasca_nn.float_file import load_float
+    from rasca_nn.quantize import quantize as quantize_model
+
+    model = load_float(args.model)
+    size = (model.config.height, model.config.width)
+    with progress("reading photos") as tell:
+        photos = load_folder(args.data, *size, split=_split(args), limit=args.photos, progress=tell)
+    with progress("calibration") as tell:
+        result, report = quantize_model(model, photos.images, progress=tell)
+    result.save(args.out)
+    if report.warning:
+        print(f"rasca: warning: {report.warning}", file=sys.stderr)
+    if args.json:
+        print_json({"model": str(args.out), "hash": result.hash, **report.to_dict()})
+        return
+    columns = ("layer", "lowest", "highest", "scale", "clipped %", "weight error %")
+    rows = [(r.name, r.low, r.high, r.scale, 100 * r.clipped, 100 * r.weight_error) for r in report.layers]
+    print_table(columns, rows)
+    print(
+        f"{args.out}: {report.photos} photos; {report.disagreement:.2%} decided otherwise than in float, "
+        f"probabilities moved by {report.probability_error:.4f} on average"
+    )
+
+
+def evaluate(args: argparse.Namespace) -> int:
+    """Exit status 1 if the hardware differs from the integer model anywhere."""
+    from rasca_nn.evaluate import evaluate as evaluate_model
+    from rasca_nn.float_file import load_float
+    from rasca_nn.int8_file import Int8Model
+
+    model = load_float(args.model) if args.engine == "float" else Int8Model.load(args.model)
+    with progress("photos") as tell:
+        found = evaluate_model(
+            model, args.data, engine=args.engine, split=_split(args), limit=args.limit, progress=tell
+        )
+    if args.json:
+        print_json(found)
+        return 0
+    keys = ("n", "accuracy", "balanced_accuracy", "tpr", "tnr")
+    rows = [
+        (name, *("" if part[key] is None else part[key] for key in keys))
+        for name, part in {"all": found, **found["groups"]}.items()
+    ]
+    print_table(("photos", *keys), rows)
+    return 0
+
+
+def _split(args: argparse.Namespace) -> str | None:
+    return None if args.split == "all" else args.split

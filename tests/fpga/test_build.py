@@ -1,0 +1,160 @@
+"""The flow to a bitstream with stand-ins for the tools, and once with the tools."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from fpga import budget
+from fpga.boards import ALIASES, BOARDS, board
+from fpga.build import BuildError, build
+from fpga.demo import Demo
+from fpga.pll import dividers
+from fpga.steps import Steps
+from rasca_nn.errors import RascaError
+
+from .stub import IDENTITY, Stub
+
+CLOCK_MHZ = 80.0
+NEXTPNR_JSON = {
+    "fmax": {"clk": {"achieved": 91.234, "constraint": 80.0}},
+    "utilization": {
+        name: {"used": used, "available": 1000}
+        for name, used in {"TRELLIS_COMB": 100, "TRELLIS_FF": 50, "DP16KD": 3, "MULT18X18D": 2}.items()
+    },
+}
+
+
+@pytest.fixture
+def tools(tmp_path, monkeypatch):
+    """Stand-ins that do at once what the flow expects of the tools; a test may replace one."""
+    folder = tmp_path / "tools"
+    folder.mkdir()
+
+    def tool(name: str, variable: str, script: str) -> None:
+        path = folder / name
+        path.write_text(f'#!/bin/sh\ncase "$1" in -V|--version) echo 0.99; exit;; esac\n{script}\n')
+        path.chmod(0o755)
+        monkeypatch.setenv(variable, str(path))
+
+    def standard(name: str, script: str = "") -> None:
+        scripts = {
+            "yosys": "echo said > yosys.log; echo {} > top.json",
+            "nextpnr-ecp5": f"echo said > nextpnr.log; echo '{json.dumps(NEXTPNR_JSON)}' > nextpnr.json",
+            "ecppack": "echo bits > top.bit",
+        }
+        variables = {"yosys": "YOSYS", "nextpnr-ecp5": "NEXTPNR_ECP5", "ecppack": "ECPPACK"}
+        tool(name, variables[name], script or scripts[name])
+
+    for name in ("yosys", "nextpnr-ecp5", "ecppack"):
+        standard(name)
+    return standard
+
+
+def run(out):
+    """Build the stub."""
+    demo = Demo(Stub(IDENTITY), IDENTITY, clock_hz=CLOCK_MHZ * 1e6)
+    return build(demo, board("ecp5"), out, clock_mhz=CLOCK_MHZ, steps=Steps(4, quiet=True))
+
+
+def test_report_and_files(tools, tmp_path):
+    out = tmp_path / "deep" / "out"
+    report = run(out)
+    assert report.fmax_mhz == 91.23
+    assert report.used == {"luts": 100, "ffs": 50, "block_rams": 3, "multipliers": 2}
+    assert set(report.seconds) == {"elaboration", "synthesis", "place and route", "bitstream"}
+    assert json.loads((out / "report.json").read_text())["used"] == report.used
+    assert (out / "top.bit").read_text() == "bits\n"
+    assert "FREQUENCY PORT" in (out / "top.lpf").read_text()
+    assert [path.name for path in out.parent.iterdir()] == ["out"]
+
+
+def test_success_replaces_what_was_there(tools, tmp_path):
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "old").touch()
+    run(out)
+    assert not (out / "old").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "script", "message"),
+    [
+        ("yosys", "echo 'ERROR: no such cell' > yosys.log; exit 1", "yosys failed .*: no such cell"),
+        (
+            "nextpnr-ecp5",
+            "echo 'ERROR: Max frequency for clock c: 54.59 MHz (FAIL at 80.00 MHz)'; exit 1",
+            "54.59 MHz",
+        ),
+        ("ecppack", "echo gone; exit 3", "ecppack failed with exit status 3: gone"),
+    ],
+)
+def test_a_failing_tool_leaves_its_log_and_the_old_build(tools, tmp_path, name, script, message):
+    out = tmp_path / "out"
+    run(out)
+    tools(name, script)
+    with pytest.raises(BuildError, match=message) as failure:
+        run(out)
+    assert (out / "top.bit").exists()
+    assert not out.with_name("out.partial").exists()
+    (log,) = tmp_path.glob("out.*.log")
+    assert str(log) in str(failure.value)
+
+
+def test_a_clock_that_is_missed_is_an_error_whatever_the_tool_says(tools, tmp_path):
+    slow = json.dumps({**NEXTPNR_JSON, "fmax": {"clk": {"achieved": 79.99, "constraint": 80.0}}})
+    tools("nextpnr-ecp5", f"echo '{slow}' > nextpnr.json")
+    with pytest.raises(BuildError, match=r"79\.99 MHz of 80 MHz"):
+        run(tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_known_bad_tool_is_refused(tools, tmp_path, monkeypatch):
+    path = tmp_path / "yosys"
+    path.write_text("#!/bin/sh\necho Yosys 0.67\n")
+    path.chmod(0o755)
+    monkeypatch.setenv("YOSYS", str(path))
+    with pytest.raises(BuildError, match=r"yosys 0\.67 is .*; install another"):
+        run(tmp_path / "out")
+
+
+def test_budgets(tools, tmp_path):
+    report = run(tmp_path / "out")
+    budget.check(report, {"luts": 100, "fmax_mhz": 91})
+    with pytest.raises(budget.OverBudget, match=r"luts 100, 1 more than 99; fmax_mhz 91\.23, 0\.77 less than 92"):
+        budget.check(report, {"luts": 99, "ffs": 50, "fmax_mhz": 92})
+    with pytest.raises(budget.OverBudget):
+        budget.check(replace(report, fmax_mhz=79.0), budget.budget("ulx3s-85f", "released-210x240"))
+
+
+def test_boards_by_name():
+    assert board("ecp5") is board("ulx3s-85f")
+    assert all(board(name).name == name for name in BOARDS)
+    assert all(name in BOARDS for name in ALIASES.values())
+    with pytest.raises(RascaError, match="nearest is 'ecp5'"):
+        board("ecp55")
+
+
+@pytest.mark.parametrize("wanted", [50, 80, 85, 90, 100, 125, 133])
+def test_pll_dividers_keep_the_limits(wanted):
+    found = dividers(25, wanted)
+    vco = 25 / found.reference * found.loop
+    assert found.clock_mhz == vco / found.output
+    assert found.clock_mhz == pytest.approx(wanted, rel=0.01)
+    assert 400 <= vco <= 800
+    assert 25 / found.reference >= 10
+
+
+@pytest.mark.parametrize("wanted", [1, 900])
+def test_pll_cannot_make_every_clock(wanted):
+    with pytest.raises(RascaError, match="no PLL setting"):
+        dividers(25, wanted)
+
+
+@pytest.mark.slow
+def test_the_real_tools(tmp_path):
+    report = run(tmp_path / "out")
+    assert report.fmax_mhz >= CLOCK_MHZ
+    assert (tmp_path / "out" / "top.bit").stat().st_size > 10_000
