@@ -5,6 +5,7 @@ One metadata key, because safetensors keeps several in no fixed order and the sa
 
 from __future__ import annotations
 
+import contextlib
 import json
 from pathlib import Path
 from typing import Any
@@ -35,7 +36,8 @@ def write(path: Path, tensors: dict[str, NDArray[Any]], header: dict[str, Any]) 
         partial.write_bytes(save(solid, metadata={KEY: text}))
         partial.replace(path)
     except OSError as error:
-        partial.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            partial.unlink(missing_ok=True)
         raise ModelFileError(f"{path}: cannot be written ({error.strerror or error})") from None
 
 

@@ -1,0 +1,121 @@
+"""Training on a few made-up photos: it learns, resumes exactly and refuses what it cannot do."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from rasca_nn.balance import equal_error
+from rasca_nn.config import preset
+from rasca_nn.float_file import load_float
+from rasca_nn.options import Options, TrainError
+from rasca_nn.train import train
+from rasca_nn.trainer import Trainer, TrainingData, load_data
+
+SHORT = {"draws": 16, "batch": 8, "crops": True, "small": 0.4}
+
+
+def start(folder: Path, **changes: object) -> tuple[Trainer, TrainingData]:
+    options = Options(**{"epochs": 3, **SHORT, **changes})  # type: ignore[arg-type]
+    data = load_data(folder, preset("tiny"), options, None)
+    return Trainer(preset("tiny"), options, data), data
+
+
+def epochs(trainer: Trainer, number: int) -> dict[str, torch.Tensor]:
+    for _ in range(number):
+        trainer.run_epoch(lambda loss: None)
+    return {k: v.clone() for k, v in trainer.average.items()}
+
+
+def test_a_resumed_run_gives_the_same_weights(folder: Path, tmp_path: Path) -> None:
+    whole, _ = start(folder)
+    expected = epochs(whole, 3)
+    first, _ = start(folder)
+    epochs(first, 1)
+    first.save(tmp_path / "c.pt")
+    second, _ = start(folder)
+    second.resume(tmp_path / "c.pt")
+    found = epochs(second, 2)
+    assert second.done
+    assert all(torch.equal(found[key], value) for key, value in expected.items())
+    other, _ = start(folder, seed=2)
+    assert not torch.equal(epochs(other, 1)["out_classifier.out_classifier.3.weight"], expected["out_classifier.out_classifier.3.weight"])  # fmt: skip  # noqa: E501
+    with pytest.raises(TrainError, match="was made with another seed; keep it or start anew"):
+        other.resume(tmp_path / "c.pt")
+
+
+def test_it_learns_what_is_easy(folder: Path) -> None:
+    trainer, data = start(folder, epochs=12, draws=64, learning_rate=1e-2, ema=0.9, small=0.0)
+    epochs(trainer, 12)
+    with torch.inference_mode():
+        found = trainer.validate()
+    assert found["n"] == len(data.val) == 24
+    assert found["balanced_accuracy"] > 0.9
+
+
+def test_without_boxes_and_crops(folder: Path) -> None:
+    (folder / "boxes.csv").unlink()
+    (folder / "crops_labels.csv").unlink()
+    for weight in (0.0, 1.0):
+        trainer, _ = start(folder, crops=False, box_weight=weight)
+        terms = trainer.run_epoch(lambda loss: None)
+        assert ("place" in terms) == bool(weight)
+        assert all(np.isfinite(v) for v in terms.values())
+
+
+def test_the_rate_rises_and_falls(folder: Path) -> None:
+    trainer, _ = start(folder)
+    rates = [trainer.rate(part) for part in np.linspace(0, 1, 201)]
+    top = int(np.argmax(rates))
+    assert rates[:top] == sorted(rates[:top])
+    assert rates[top:] == sorted(rates[top:], reverse=True)
+    assert rates[-1] == pytest.approx(0.01 * max(rates), rel=1e-3)
+    clock, _ = start(folder, minutes=1.0)
+    assert not clock.done
+    clock.elapsed = 61.0
+    assert clock.done
+
+
+def test_command(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    options = Options(epochs=2, **SHORT)  # type: ignore[arg-type]
+    out = tmp_path / "run"
+    result = train(preset_name="tiny", data=folder, out=out, options=options, cache=tmp_path / "cache")
+    assert result == out / "tiny.float"
+    assert load_float(result).config == preset("tiny")
+    log = (out / "log.csv").read_text().splitlines()
+    assert len(log) == 3
+    assert log[0].startswith("epoch,seconds,class,confidence,place,balanced_all")
+    assert "seed 1" in capsys.readouterr().out
+    first = result.read_bytes()
+    # A second call finds the run finished and writes the same again.
+    train(preset_name="tiny", data=folder, out=out, options=options, cache=tmp_path / "cache")
+    assert result.read_bytes() == first
+
+
+def test_bad_options(folder: Path) -> None:
+    for name, value, message in (
+        ("epochs", 0, "epochs must be at least 1, not 0"),
+        ("ema", 1.5, r"ema must lie within 0\.\.1, not 1\.5"),
+        ("alpha", -1.0, r"alpha must not be negative, not -1\.0"),
+    ):
+        with pytest.raises(TrainError, match=message):
+            Options(**{name: value})  # type: ignore[arg-type]
+    with pytest.raises(TrainError, match="batch 8 is larger than an epoch of 4"):
+        start(folder, draws=4)
+    labels = folder / "labels.csv"
+    lines = labels.read_text().splitlines()
+    labels.write_text("\n".join([lines[0], *(line for line in lines[1:] if line.split(",")[1] == "1")]))
+    with pytest.raises(TrainError, match="the train split must hold both labels"):
+        start(folder, crops=False)
+
+
+def test_equal_error() -> None:
+    rng = np.random.default_rng(0)
+    labels = (rng.random(4000) < 0.8).astype(np.int64)
+    scores = rng.normal(labels * 2.0 + 5, 1)
+    cut = equal_error(scores, labels)
+    assert cut == pytest.approx(6, abs=0.1)
+    assert abs((scores[labels == 1] < cut).mean() - (scores[labels == 0] >= cut).mean()) < 0.01
