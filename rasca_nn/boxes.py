@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from rasca_nn.data import DataError, Row
 
@@ -35,15 +36,19 @@ def _read(path: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(stream))
 
 
-def _person_boxes(folder: Path, size: tuple[int, int]) -> dict[str, list[_Box]]:
-    """Boxes of class person by file, as fractions of the photo; every listed file is a key."""
-    height, width = size
+def _person_boxes(folder: Path) -> dict[str, list[_Box]]:
+    """Boxes of class person by file, as fractions of the photo."""
     boxes: dict[str, list[_Box]] = {}
+    sizes: dict[str, tuple[int, int]] = {}
     for item in _read(folder / "boxes.csv"):
-        found = boxes.setdefault(item["file"], [])
+        file = item["file"]
         if item["class"] == "person":
+            if file not in sizes:
+                with Image.open(folder / "images" / file) as image:  # reads its header alone
+                    sizes[file] = image.size
+            width, height = sizes[file]
             x1, y1, x2, y2 = (float(item[key]) for key in ("x1", "y1", "x2", "y2"))
-            found.append((x1 / width, y1 / height, x2 / width, y2 / height))
+            boxes.setdefault(file, []).append((x1 / width, y1 / height, x2 / width, y2 / height))
     return boxes
 
 
@@ -60,18 +65,16 @@ def _crop_windows(folder: Path) -> dict[str, tuple[str, _Box]]:
     return windows
 
 
-def person_cover(
-    folder: Path, rows: Sequence[Row], size: tuple[int, int]
-) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+def person_cover(folder: Path, rows: Sequence[Row]) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
     """Coverage by person boxes, float32 ``[N, *GRID]`` in 0..1, and whether it is known, bool ``[N]``.
 
-    ``size`` is (height, width) of the pixels in which boxes.csv is written. Rows labelled 0 are known to be empty;
-    rows labelled 1 are known where boxes.csv lists a person in them or, for a crop, in its photo.
+    boxes.csv (file, x1, y1, x2, y2, class) counts pixels of the files in images/. Rows labelled 0 are known to be
+    empty; rows labelled 1 are known where boxes.csv lists a person in them or, for a crop, in its photo.
     Raises :class:`DataError` for a table that cannot be read.
     """
     try:
-        boxes, windows = _person_boxes(folder, size), _crop_windows(folder)
-    except (KeyError, ValueError, TypeError) as error:
+        boxes, windows = _person_boxes(folder), _crop_windows(folder)
+    except (KeyError, ValueError, TypeError, OSError) as error:
         raise DataError(f"{folder}: boxes.csv or crops_labels.csv cannot be read ({error})") from None
     cover = np.zeros((len(rows), *GRID), np.float32)
     known = np.zeros(len(rows), np.bool_)

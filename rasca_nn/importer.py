@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import pickle
 from collections.abc import Callable
 from pathlib import Path
 
-import torch
 from torch import Tensor
 
 from rasca_nn.config import RaScaNetConfig
 from rasca_nn.errors import RascaError
 from rasca_nn.float_file import state_faults
 from rasca_nn.model import RaScaNet
+from rasca_nn.torch_file import load_plain
 
 WRAPPER = "module."
 """What a data-parallel wrapper puts in front of every key."""
@@ -24,13 +23,7 @@ class ImportFileError(RascaError):
 
 def _read(path: Path) -> dict[str, Tensor]:
     """The state dict in a file; nothing in the file is run (``weights_only``)."""
-    if not Path(path).is_file():
-        raise ImportFileError(f"{path}: no such file")
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError, KeyError, AttributeError) as error:
-        first = str(error).strip().splitlines()[0][:100] if str(error).strip() else type(error).__name__
-        raise ImportFileError(f"{path}: not a checkpoint that holds tensors alone ({first})") from None
+    content = load_plain(path)
     state = content.get("state_dict") if isinstance(content, dict) else None
     if not isinstance(state, dict):
         raise ImportFileError(f"{path}: holds no 'state_dict'")
@@ -44,7 +37,7 @@ def import_checkpoint(path: Path, config: RaScaNetConfig, *, note: Callable[[str
     """The network of ``config`` with the weights of a checkpoint, in evaluation mode.
 
     A prefix ``module.`` that every key has is removed, and ``note`` is told. Raises :class:`ImportFileError`, one line
-    that names missing keys, unexpected keys and other shapes.
+    that names missing keys, unexpected keys and other shapes, or ``TorchFileError`` for a file that cannot be read.
     """
     state = _read(path)
     if state and all(key.startswith(WRAPPER) for key in state):

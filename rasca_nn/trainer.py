@@ -23,6 +23,7 @@ from rasca_nn.data import Photos, list_rows, load_rows, normalise
 from rasca_nn.metrics import report
 from rasca_nn.model import RaScaNet
 from rasca_nn.options import Options, TrainError
+from rasca_nn.torch_file import load_plain
 
 
 @dataclass
@@ -53,7 +54,7 @@ def load_data(folder: Path, config: RaScaNetConfig, options: Options, cache: Pat
     if len(set(train.labels.tolist())) < 2:
         raise TrainError(f"{folder}: the train split must hold both labels")
     if options.box_weight:
-        cover, known = person_cover(folder, train.rows, (210, 240))
+        cover, known = person_cover(folder, train.rows)
     else:
         cover, known = np.zeros((len(train), 1, 1), np.float32), train.labels == 0
     return TrainingData(train, val, torch.from_numpy(cover), known, integral(cover))
@@ -218,8 +219,8 @@ class Trainer:
         partial.replace(path)
 
     def resume(self, path: Path) -> None:
-        """Go on from a checkpoint of the same configuration and options."""
-        state = torch.load(path, weights_only=True)
+        """Go on from a checkpoint of the same configuration and options; another is a :class:`TrainError`."""
+        state = load_plain(path)
         for key, now in (("config", self.config.to_dict()), ("options", asdict(self.options))):
             changed = [k for k, v in now.items() if state[key].get(k) != v]
             if changed:

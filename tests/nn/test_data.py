@@ -115,7 +115,7 @@ def test_colour_modes_become_rgb(tmp_path: Path) -> None:
 
 def test_person_cover(folder: Path) -> None:
     rows = list_rows(folder, crops=True)
-    cover, known = person_cover(folder, rows, (210, 240))
+    cover, known = person_cover(folder, rows)
     by_file = {row.file: (cover[i], known[i]) for i, row in enumerate(rows)}
     # A box of 80..160 x 60..150 of 240 x 210, and a chair that does not count.
     photo, sure = by_file["01.png"]
@@ -134,7 +134,7 @@ def test_person_cover(folder: Path) -> None:
 def test_unreadable_boxes(folder: Path) -> None:
     (folder / "boxes.csv").write_text("file,x1,y1,x2,y2,class\n01.png,a,b,c,d,person\n")
     with pytest.raises(DataError, match=r"boxes.csv or crops_labels.csv cannot be read"):
-        person_cover(folder, list_rows(folder), (210, 240))
+        person_cover(folder, list_rows(folder))
 
 
 @settings(max_examples=40, deadline=None, derandomize=True)

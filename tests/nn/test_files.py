@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -188,3 +190,11 @@ def test_bounds_are_reached(tiny: RaScaNetConfig) -> None:
         x = 127 * np.sign(layer.weight.astype(int)) * sign
         assert ((layer.weight * x).sum((1, 2, 3)) + layer.bias + layer.half == wanted).all()
     assert isinstance(layer, Layer)
+
+
+def test_reading_a_model_needs_no_torch() -> None:
+    """The generator reads models; it must start without torch."""
+    names = ("config", "int8_file", "tables", "random_model", "count")
+    code = f"import sys; {'; '.join(f'import rasca_nn.{n}' for n in names)}; print('torch' in sys.modules)"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout == "False\n"

@@ -24,6 +24,7 @@ from rasca_nn.importer import ImportFileError, import_checkpoint
 from rasca_nn.int8_file import layer_shapes
 from rasca_nn.model import RaScaNet
 from rasca_nn.quantize import QuantizeError, quantize, quantize_layer
+from rasca_nn.torch_file import TorchFileError
 
 from .conftest import photo_bytes, pixels, trained
 
@@ -151,7 +152,7 @@ def test_import(checkpoint: tuple[Path, RaScaNet], tiny: RaScaNetConfig, tmp_pat
 def test_import_refuses(checkpoint: tuple[Path, RaScaNet], tiny: RaScaNetConfig, tmp_path: Path) -> None:
     path, model = checkpoint
     state = dict(model.state_dict())
-    with pytest.raises(ImportFileError, match="no such file"):
+    with pytest.raises(TorchFileError, match="no such file"):
         import_checkpoint(tmp_path / "none.pth", tiny)
     with pytest.raises(ImportFileError, match=r"does not fit released-105x120: .* is \(.*\) and should be \(.*\)"):
         import_checkpoint(path, preset("released-105x120"))
@@ -173,7 +174,7 @@ def test_import_refuses(checkpoint: tuple[Path, RaScaNet], tiny: RaScaNetConfig,
             import_checkpoint(path, tiny)
     for raw in (b"", b"hello", b"PK\x03\x04broken"):
         path.write_bytes(raw)
-        with pytest.raises(ImportFileError, match="not a checkpoint that holds tensors alone"):
+        with pytest.raises(TorchFileError, match="not a checkpoint that holds tensors alone"):
             import_checkpoint(path, tiny)
 
 
@@ -187,7 +188,7 @@ class Harm:
 def test_import_runs_nothing(tmp_path: Path, tiny: RaScaNetConfig, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     torch.save({"state_dict": {"a": Harm()}}, tmp_path / "evil.pth")
-    with pytest.raises(ImportFileError, match="not a checkpoint that holds tensors alone"):
+    with pytest.raises(TorchFileError, match="not a checkpoint that holds tensors alone"):
         import_checkpoint(tmp_path / "evil.pth", tiny)
     assert not (tmp_path / "harmed").exists()
 

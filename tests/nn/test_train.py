@@ -10,6 +10,7 @@ import torch
 
 from rasca_nn.balance import equal_error
 from rasca_nn.config import preset
+from rasca_nn.errors import RascaError
 from rasca_nn.float_file import load_float
 from rasca_nn.options import Options, TrainError
 from rasca_nn.train import train
@@ -42,8 +43,12 @@ def test_a_resumed_run_gives_the_same_weights(folder: Path, tmp_path: Path) -> N
     assert second.done
     assert all(torch.equal(found[key], value) for key, value in expected.items())
     other, _ = start(folder, seed=2)
-    assert not torch.equal(epochs(other, 1)["out_classifier.out_classifier.3.weight"], expected["out_classifier.out_classifier.3.weight"])  # fmt: skip  # noqa: E501
+    key = "out_classifier.out_classifier.3.weight"
+    assert not torch.equal(epochs(other, 1)[key], expected[key])
     with pytest.raises(TrainError, match="was made with another seed; keep it or start anew"):
+        other.resume(tmp_path / "c.pt")
+    (tmp_path / "c.pt").write_bytes(b"half a file")
+    with pytest.raises(RascaError, match="not a checkpoint that holds tensors alone"):
         other.resume(tmp_path / "c.pt")
 
 
