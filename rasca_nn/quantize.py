@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from rasca_nn import integer
 from rasca_nn.calibrate import Samples, batches, best_scale, observe
+from rasca_nn.compare import layer_errors
 from rasca_nn.errors import RascaError
 from rasca_nn.fold import FloatLayer, fold
 from rasca_nn.int8_file import HARDSWISH_SCALE, Int8Model, Layer, layer_shapes
@@ -26,6 +27,8 @@ LARGEST_SHIFT = 15
 """The most the quantiser uses; the format allows more."""
 DISAGREEMENT_LIMIT = 0.03
 """Part of the calibration photos with another decision than float's from which on the report warns."""
+COMPARED = 16
+"""Photos on which layers are compared with float."""
 HIDDEN_SCALE = 1 / 127
 FIXED = {"attention.excite": SIGMOID_STEP, "gru.reset": SIGMOID_STEP, "gru.update": SIGMOID_STEP}
 FIXED |= {"gru.candidate": TANH_STEP}
@@ -41,7 +44,8 @@ class LayerReport:
     """What quantisation did to one layer.
 
     ``low``, ``high``: range of its output on the photos; ``scale``: real value of one unit; ``clipped``: part of the
-    values outside the 8-bit range; ``weight_error``: norm of what rounding the weights lost, relative to their norm.
+    values outside the 8-bit range; ``weight_error``: norm of what rounding the weights lost, relative to their norm;
+    ``error``: the same of the layer's output against float (:mod:`rasca_nn.compare`).
     """
 
     name: str
@@ -50,6 +54,7 @@ class LayerReport:
     scale: float
     clipped: float
     weight_error: float
+    error: float
 
 
 @dataclass(frozen=True)
@@ -195,6 +200,7 @@ def _report(
     samples: Samples,
     photos: NDArray[np.uint8],
 ) -> Report:
+    errors = layer_errors(model, result, photos[:COMPARED])
     lines = []
     for name, (low, high) in _formats(model).items():
         x, scale, layer = samples[name], result.scales[name], result.layers[name]
@@ -203,7 +209,7 @@ def _report(
         exact = folded[name].weight.numpy()
         error = np.sqrt(np.square(layer.weight * unit - exact).sum() / max(np.square(exact).sum(), 1e-30))
         clipped = 0.0 if name == "classifier.output" else float(outside.mean())
-        lines.append(LayerReport(name, float(x.min()), float(x.max()), scale, clipped, float(error)))
+        lines.append(LayerReport(name, float(x.min()), float(x.max()), scale, clipped, float(error), errors[name]))
     with torch.inference_mode():
         exact_logits = torch.cat([model(batch) for batch in batches(photos)]).double()
         images = torch.from_numpy(photos)
