@@ -21,6 +21,7 @@ def control_layout(params: EngineParams, bias_depth: int) -> data.StructLayout:
     return data.StructLayout(
         {
             "rows": params.rows,  # one bit for each row that holds a channel
+            "valid": 1,  # a sum
             "load": 1,  # first column of a pass
             "emit": 1,  # makes an output value (every second column where pooled)
             "done": 1,  # completes a word
@@ -108,6 +109,7 @@ class DrainSequencer(wiring.Component):
         next_group_address = group_address + self._times_rows(record.channel_step)
 
         m.d.sync += [
+            control.valid.eq(self.valid),
             control.load.eq(self.valid & (column == 0)),
             control.emit.eq(self.valid & emit),
             control.done.eq(self.valid & emit & done),

@@ -4,8 +4,6 @@ One description serves every use: several engines that run on successive steps a
 network. What an engine can do follows from its parameters; what it does is its program.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any
 
@@ -271,7 +269,9 @@ class Engine(wiring.Component):
             control = at(stage, r)
             m.submodules[f"{prefix}packer{r}"] = packer = Packer(params.columns)
             value = row.value.as_signed()
-            even = delay(m, value, 1, name=f"{prefix}even{r}")
+            even = Signal.like(value, name=f"{prefix}even{r}", reset_less=True)
+            with m.If(control.valid):
+                m.d.sync += even.eq(value)
             m.d.comb += [
                 packer.valid.eq(control.emit),
                 packer.value.eq(Mux(control.pool & (even > value), even, value)),

@@ -9,8 +9,6 @@ read a cycle is enough:
 A 1-wide tap reads and passes on the current word. Outside the image the window holds the stored form of zero.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 from amaranth.hdl import Module, Signal, signed

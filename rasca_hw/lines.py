@@ -44,7 +44,7 @@ class LineBuffer(wiring.Component):
         self.steps = steps
         self.columns = columns
         self.line_rows = line_rows
-        self.words = -(-width // columns)
+        self.row_words = -(-width // columns)
         self.depth = line_buffer_words(width, columns, line_rows) + 2
         super().__init__(
             {
@@ -75,7 +75,7 @@ class LineBuffer(wiring.Component):
 
         x = Signal(range(self.width + 1))
         lane = Signal(range(self.columns))
-        word = Signal(range(self.words))
+        word = Signal(range(self.row_words))
         colour = Signal(range(COLOURS))
         group_rows = Signal(range(self.rows))
         groups = Signal(range(self.steps))
@@ -99,8 +99,8 @@ class LineBuffer(wiring.Component):
             """The current row counts as complete."""
             m.d.comb += stored.eq(1)
             m.d.sync += [x.eq(0), lane.eq(0), word.eq(0), group_rows.eq(group_rows + 1)]
-            m.d.sync += row_base.eq(row_base + COLOURS * self.words)
-            with m.If(row_base == 1 + (self.line_rows - 1) * COLOURS * self.words):
+            m.d.sync += row_base.eq(row_base + COLOURS * self.row_words)
+            with m.If(row_base == 1 + (self.line_rows - 1) * COLOURS * self.row_words):
                 m.d.sync += row_base.eq(1)
             with m.If(group_rows == self.rows - 1):
                 m.d.sync += [group_rows.eq(0), groups.eq(groups + 1)]
@@ -121,6 +121,7 @@ class LineBuffer(wiring.Component):
             with m.Else():
                 m.d.comb += [packer.valid.eq(1) for packer in packers]
                 m.d.sync += [x.eq(x + 1), lane.eq(lane + 1)]
+                m.next = "Line"
                 short = pixel.last & (x != self.width - 1)
                 with m.If(short):
                     m.d.sync += errors.short_line.eq(1)
@@ -177,11 +178,11 @@ class LineBuffer(wiring.Component):
         return m
 
     def _times_words(self, m: Module, colour: Signal) -> Any:
-        offset = Signal(range(max(2, (COLOURS - 1) * self.words + 1)))
+        offset = Signal(range(max(2, (COLOURS - 1) * self.row_words + 1)))
         with m.Switch(colour):
             for i in range(COLOURS):
                 with m.Case(i):
-                    m.d.comb += offset.eq(i * self.words)
+                    m.d.comb += offset.eq(i * self.row_words)
         return offset
 
     def _select(self, m: Module, packers: list[Packer], colour: Signal) -> Any:

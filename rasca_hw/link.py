@@ -36,16 +36,16 @@ class FeatureLink(wiring.Component):
         self.groups = groups
         self.words = words
         self.step = step
-        self.word = data.ArrayLayout(8, columns)
+        self.word_layout = data.ArrayLayout(8, columns)
         self.address_width = address_width
         super().__init__(
             {
                 "put": In(groups),
                 "address": In(address_width),
-                "word": In(self.word).array(groups),
+                "word": In(self.word_layout).array(groups),
                 "get": Out(1),
                 "out_address": Out(address_width),
-                "out_word": Out(self.word),
+                "out_word": Out(self.word_layout),
                 "ready": In(1),
                 "credit": Out(1),
                 "credit_taken": In(1),
@@ -62,7 +62,7 @@ class FeatureLink(wiring.Component):
         m = Module()
         fifos = []
         for group in range(self.groups):
-            fifo = SyncFIFOBuffered(width=self.address_width + self.word.size, depth=DEPTH)
+            fifo = SyncFIFOBuffered(width=self.address_width + self.word_layout.size, depth=DEPTH)
             m.submodules[f"fifo{group}"] = fifo
             address = Signal(self.address_width, name=f"address{group}")
             m.d.comb += [

@@ -6,8 +6,6 @@
 Rows without tables and elementwise work end after the clamp, with `value` in cycle 6. Integer formulas: docs/numerics.md.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Any
 

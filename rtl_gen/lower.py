@@ -7,7 +7,7 @@ a sum, 128 * (the weights on unsigned inputs), is added to the bias here; outsid
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -43,12 +43,13 @@ class Region:
 class Op:
     """One layer as an engine sees it.
 
-    `layers` holds an integer layer for each lockstep group, with its input channels in the order of `source`; none for
-    the layer that clears the state. `traces` names the integer model's tensors that the written words must equal, for each group.
+    `layers` holds an integer layer for each lockstep group, none for the layer that clears the state; `order` are the parts
+    of its input channels in the order of `source`. `traces` names the integer model's tensors that the written words must equal, for each group.
     """
 
     name: str
     layers: tuple[Layer | None, ...]
+    order: tuple[slice, ...] = (slice(None),)
     source: Region
     dest: Region | None
     out_channels: int
@@ -70,7 +71,6 @@ class Op:
     to: frozenset[str] = frozenset({"memory"})
     waits: frozenset[str] = frozenset()
     traces: tuple[str, ...] = ()
-    offsets: tuple[NDArray[np.int64] | None, ...] = field(default=(), repr=False)
 
     @property
     def taps(self) -> int:
@@ -91,12 +91,6 @@ class Mapping:
     features: Region | None = None
 
 
-def ordered(layer: Layer, order: list[slice]) -> Layer:
-    """The layer with its input channels rearranged."""
-    weight = np.concatenate([layer.weight[:, part] for part in order], axis=1)
-    return Layer(layer.name, weight, layer.bias, layer.shift)
-
-
 def hardware_biases(config: RaScaNetConfig, layer: Layer) -> NDArray[np.int64]:
     """Bias, rounding constant and the correction for inputs stored as q - 128; int64 [out]."""
     low, _ = input_ranges(config, layer.name)
@@ -111,15 +105,16 @@ def bound_bits(config: RaScaNetConfig, layer: Layer) -> int:
     return max(int(high.max()).bit_length(), int(-low.min() - 1).bit_length()) + 1
 
 
-def tap_weights(layer: Layer, rows: int) -> list[int]:
+def tap_weights(layer: Layer, order: tuple[slice, ...], rows: int) -> list[int]:
     """Weight words in the order of the taps: for each channel group, kernel row, input channel and kernel column."""
-    out, channels, height, width = layer.weight.shape
+    weight = np.concatenate([layer.weight[:, part] for part in order], axis=1)
+    out, channels, height, width = weight.shape
     groups = -(-out // rows)
     padded = np.zeros((groups * rows, channels, height, width), np.int64)
-    padded[:out] = layer.weight
+    padded[:out] = weight
     # [group, row, channel, ky, kx] -> [group, ky, channel, kx, row]
-    order = padded.reshape(groups, rows, channels, height, width).transpose(0, 3, 2, 4, 1).reshape(-1, rows) & 0xFF
-    return [sum(int(byte) << (8 * r) for r, byte in enumerate(word)) for word in order]
+    words = padded.reshape(groups, rows, channels, height, width).transpose(0, 3, 2, 4, 1).reshape(-1, rows) & 0xFF
+    return [sum(int(byte) << (8 * r) for r, byte in enumerate(word)) for word in words]
 
 
 def head_ops(
@@ -164,8 +159,7 @@ def head_ops(
             )
         )
         source = dest
-    end = max(max(r.end for r in regions), regions[2].end)
-    return ops, end
+    return ops, max(region.end for region in regions)
 
 
 def back_mapping(model: Int8Model, columns: int, base: int, *, receives: bool) -> Mapping:
@@ -194,15 +188,22 @@ def back_mapping(model: Int8Model, columns: int, base: int, *, receives: bool) -
         return Op(name=name, layers=(layer,), source=source, dest=dest, **{**defaults, **fields})
 
     layers = model.layers
-    signed_f = config.projection == "1x1"
     ops = [op("state.clear", None, Region(base, 1, n, words), state, to=frozenset({"memory", "operand"}), traces=())]
     takes = frozenset({"features"} if receives else ())
     if config.channel_attention:
         c = config.features
-        squeeze = ordered(layers["attention.squeeze"], [slice(c, c + d), slice(0, c)])
         relu = config.attention_relu
         ops += [
-            op("attention.squeeze", squeeze, span(state, features), squeezed, relu=relu, unsigned=relu, waits=takes),
+            op(
+                "attention.squeeze",
+                layers["attention.squeeze"],
+                span(state, features),
+                squeezed,
+                order=(slice(c, c + d), slice(0, c)),
+                relu=relu,
+                unsigned=relu,
+                waits=takes,
+            ),
             op(
                 "attention.scaled",
                 layers["attention.excite"],
@@ -237,13 +238,22 @@ def back_mapping(model: Int8Model, columns: int, base: int, *, receives: bool) -
             op("projection.1", layers["projection.1"], first, projected, wide=True, pad_low=True, relu=True, unsigned=True)
         )
     gates = span(projected, state)
-    candidate = ordered(layers["gru.candidate"], [slice(d, 2 * d), slice(0, d)])
     sources = span(reset_state, projected)
-    operand = frozenset({"memory", "operand", "state"})
     ops += [
         op("gru.reset", layers["gru.reset"], gates, reset_state, table="sigmoid", mode=Mode.GATE, operand=state),
         op("gru.update", layers["gru.update"], gates, state, table="sigmoid", to=frozenset({"gate"})),
-        op("gru.candidate", candidate, sources, state, table="tanh", mode=Mode.BLEND, operand=state, to=operand, state=pooled),
+        op(
+            "gru.candidate",
+            layers["gru.candidate"],
+            sources,
+            state,
+            order=(slice(d, 2 * d), slice(0, d)),
+            table="tanh",
+            mode=Mode.BLEND,
+            operand=state,
+            state=pooled,
+            to=frozenset({"memory", "operand", "state"}),
+        ),
     ]
     last = pooled
     if config.classifier_hidden:
@@ -252,7 +262,6 @@ def back_mapping(model: Int8Model, columns: int, base: int, *, receives: bool) -
     ops.append(
         op("classifier.output", layers["classifier.output"], last, None, width=1, mode=Mode.LOGITS, to=frozenset(), traces=())
     )
-    assert not (signed_f and wide)
     return Mapping(
         ops=tuple(ops),
         loop=1,

@@ -160,7 +160,7 @@ class _Clock:
             last = start + time.reshape(layer.op.out_channels, -1)[:, -1]
             self.memory[layer.op.state.base + rows] = last + pool_latency(self.params)
         self.drained = start + layer.last_pass + layer.pass_cycles - 1
-        self.end = start + layer.last_pass + layer.pass_cycles + layer.gap - 1
+        self.end = start + layer.last_pass + layer.pass_cycles + layer.gap
         return missing
 
 

@@ -1,0 +1,250 @@
+"""Integer model + target -> the hardware's parameters, and what is known of them before any simulation."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from rasca_hw import link
+from rasca_hw.params import AcceleratorParams, EngineParams
+from rasca_hw.program import Drain, Instruction, Issue, Mode
+from rasca_nn.int8_file import Int8Model
+from rtl_gen.lower import TABLES, Mapping, Op, back_mapping, bound_bits, hardware_biases, head_ops, tap_weights
+from rtl_gen.schedule import LayerPlan, schedule, step_cycles
+from rtl_gen.target import EngineTarget, Target, TargetError
+
+FIRST_WORD = 1
+"""Memories are used from word 1 on, so that a wide kernel's left neighbour has an address everywhere."""
+
+
+@dataclass(frozen=True)
+class EngineBuild:
+    """An engine's parameters and the schedule they came from."""
+
+    params: EngineParams
+    plans: tuple[LayerPlan, ...]
+
+    @property
+    def step_cycles(self) -> int:
+        """Cycles of a step, waits for rows and features apart."""
+        return step_cycles(list(self.plans), self.params.loop)
+
+    @property
+    def prologue_cycles(self) -> int:
+        """Cycles once a frame."""
+        return sum(p.cycles for p in self.plans[: self.params.loop])
+
+    @property
+    def products(self) -> int:
+        """Products a step that count."""
+        return self.params.groups * sum(p.products for p in self.plans[self.params.loop :])
+
+
+@dataclass(frozen=True)
+class Build:
+    """Everything the generator knows."""
+
+    model: Int8Model
+    target: Target
+    params: AcceleratorParams
+    engines: tuple[EngineBuild, ...]
+
+
+def build(model: Int8Model, target: Target) -> Build:
+    """Maps the model to the target. Raises TargetError where it does not fit, saying by how much."""
+    config = model.config
+    if config.spatial_attention != "off":
+        raise TargetError(
+            f"spatial_attention is {config.spatial_attention!r}: there is no hardware for it yet; train with 'off'"
+        )
+    if target.line_rows < config.rows:
+        raise TargetError(f"target {target.name}: line_rows is {target.line_rows}, the model needs {config.rows}")
+    if len(target.engines) == 1:
+        mappings = [_whole(model, target)]
+        groups = [1]
+    else:
+        back = back_mapping(model, target.columns, FIRST_WORD, receives=True)
+        assert back.features is not None
+        every = list(range(config.heads))
+        ops, depth = head_ops(model, target.columns, every, FIRST_WORD, back.features, sends=True, frees=True)
+        mappings = [Mapping(ops=tuple(ops), loop=0, depth=depth, features=back.features), back]
+        groups = [config.heads, 1]
+    engines = tuple(
+        _engine(model, target, engine, mapping, count)
+        for engine, mapping, count in zip(target.engines, mappings, groups, strict=True)
+    )
+    features = mappings[-1].features
+    assert features is not None
+    params = AcceleratorParams(
+        width=config.width,
+        rows=config.rows,
+        steps=config.steps,
+        kernel_height=config.kernel_heights[0],
+        line_rows=target.line_rows,
+        classes=config.classes,
+        feature_words=features.size,
+        feature_step=features.size // config.heads,
+        engines=tuple(e.params for e in engines),
+        model_hash=int(model.hash[:8], 16),
+    )
+    used = sum(e.params.multipliers for e in engines)
+    if used > target.multipliers:
+        raise TargetError(
+            f"{config.name} on {target.name} takes {used} multipliers, {used - target.multipliers} more than the device's "
+            f"{target.multipliers}; use fewer rows or columns"
+        )
+    if len(engines) == 2:
+        _check_link(engines[0], engines[1], target)
+    return Build(model, target, params, engines)
+
+
+def _whole(model: Int8Model, target: Target) -> Mapping:
+    """Everything on one engine: the state is cleared, then heads one after another, then the rest."""
+    config = model.config
+    back = back_mapping(model, target.columns, FIRST_WORD, receives=False)
+    assert back.features is not None
+    ops: list[Op] = [*back.ops[: back.loop]]
+    end = back.depth
+    for head in range(config.heads):
+        more, used = head_ops(
+            model, target.columns, [head], back.depth, back.features, sends=False, frees=head == config.heads - 1
+        )
+        ops += more
+        end = max(end, used)
+    return Mapping(
+        ops=(*ops, *back.ops[back.loop :]),
+        loop=back.loop,
+        depth=end,
+        operand_base=back.operand_base,
+        operand_depth=back.operand_depth,
+        gate_depth=back.gate_depth,
+        features=back.features,
+    )
+
+
+def _engine(model: Int8Model, target: Target, engine: EngineTarget, mapping: Mapping, groups: int) -> EngineBuild:
+    config = model.config
+    back = engine.runs in ("back", "all")
+    bits = max((bound_bits(config, layer) for op in mapping.ops for layer in op.layers if layer), default=1)
+    tables = [[int(v) & 0xFF for v in model.tables[t]] for t in TABLES if t in model.tables] if back else []
+    assert mapping.features is not None
+    params = EngineParams(
+        name=engine.name,
+        groups=groups,
+        rows=engine.rows,
+        columns=target.columns,
+        acc_width=max(10, bits),
+        depth=mapping.depth,
+        reach=max(mapping.depth, mapping.features.end),
+        program=(),
+        loop=mapping.loop,
+        weights=(),
+        biases=(),
+        tables=tuple(tuple(t) for t in tables),
+        operand_base=mapping.operand_base,
+        operand_depth=mapping.operand_depth,
+        gate_depth=mapping.gate_depth,
+        state_columns=config.columns if back else 0,
+        pool_max=config.pool == "mean+max",
+        reads_lines=engine.runs in ("heads", "all"),
+        sends_features=engine.runs == "heads",
+        receives_features=engine.runs == "back",
+        classifies=back,
+    )
+    plans = schedule(mapping, params, engine.rows, target.columns)
+    weights, biases, weight_bases, bias_bases = _memories(model, plans, engine.rows, groups)
+    program = tuple(
+        Instruction(name=p.op.name, issue=_issue(p, w), drain=_drain(p, b))
+        for p, w, b in zip(plans, weight_bases, bias_bases, strict=True)
+    )
+    fields = {**params.__dict__, "program": program, "weights": weights, "biases": biases}
+    return EngineBuild(EngineParams(**fields), tuple(plans))
+
+
+def _memories(
+    model: Int8Model, plans: list[LayerPlan], rows: int, groups: int
+) -> tuple[tuple[tuple[int, ...], ...], tuple[tuple[tuple[int, int], ...], ...], list[int], list[int]]:
+    """Weight words and biases of each lockstep group, and where each layer's begin."""
+    weights: list[list[int]] = [[] for _ in range(groups)]
+    biases: list[list[tuple[int, int]]] = [[] for _ in range(groups)]
+    weight_bases, bias_bases = [], []
+    for p in plans:
+        weight_bases.append(len(weights[0]))
+        bias_bases.append(len(biases[0]))
+        for group, layer in enumerate(p.op.layers):
+            if layer is None:
+                weights[group] += [0] * (p.groups * p.pass_cycles)
+                entries = [(0, 0)] * p.op.out_channels
+            else:
+                weights[group] += tap_weights(layer, p.op.order, rows)
+                values = hardware_biases(model.config, layer)
+                entries = [(int(b), int(s)) for b, s in zip(values, layer.shift, strict=True)]
+            biases[group] += entries + [(0, 0)] * (p.groups * rows - len(entries))
+    return tuple(map(tuple, weights)), tuple(map(tuple, biases)), weight_bases, bias_bases
+
+
+def _issue(p: LayerPlan, weight_base: int) -> Issue:
+    op = p.op
+    words = op.source.words
+    return Issue(
+        base=op.source.base,
+        row_step=op.source.channels * words,
+        tap_step=words,
+        out_rows=op.out_rows - 1,
+        groups=p.groups - 1,
+        blocks=p.blocks - 1,
+        taps=op.taps - 1,
+        wide=op.wide,
+        pad_low=op.pad_low,
+        lines=op.lines,
+        frees=op.frees,
+        weight_base=weight_base,
+        gap=p.gap,
+        delay=p.delay,
+        wait_features="features" in op.waits,
+        wait_credit="credit" in op.waits,
+        post_credit="given" in op.waits,
+        last_rows=p.last_rows - 1,
+        last_columns=p.last_columns - 1,
+    )
+
+
+def _drain(p: LayerPlan, bias_base: int) -> Drain:
+    op, dest = p.op, p.op.dest
+    return Drain(
+        bias_base=bias_base,
+        out_rows=op.out_rows - 1,
+        groups=p.groups - 1,
+        blocks=p.blocks - 1,
+        out_columns=(dest.width if dest else 1) - 1,
+        last_rows=p.last_rows - 1,
+        pool=op.pool,
+        relu=op.relu,
+        table=TABLES.index(op.table) if op.table else 0,
+        use_table=op.table is not None,
+        mode=Mode(op.mode),
+        unsigned=op.unsigned,
+        operand_unsigned=op.operand_unsigned,
+        operand_base=op.operand.base if op.operand else 0,
+        base=dest.base if dest else 0,
+        channel_step=dest.words if dest else 0,
+        row_step=op.out_channels * dest.words if dest else 0,
+        state_base=op.state.base if op.state else 0,
+        to_memory="memory" in op.to,
+        to_operand="operand" in op.to,
+        to_gate="gate" in op.to,
+        to_features="features" in op.to,
+        to_state="state" in op.to,
+    )
+
+
+def _check_link(heads: EngineBuild, back: EngineBuild, target: Target) -> None:
+    """Words for the receiving memory must find free cycles: the FIFOs never fill."""
+    sender = heads.plans[-1]
+    incoming = heads.params.groups * heads.params.rows / (sender.pass_cycles + sender.gap)
+    own = max((1 + bool(p.op.state)) * p.rows / (p.pass_cycles + p.gap) for p in back.plans)
+    burst = heads.params.groups * heads.params.rows
+    if incoming + own > 1 or burst > heads.params.groups * link.DEPTH:
+        raise TargetError(
+            f"target {target.name}: {burst} feature words a pass do not fit between the words of engine "
+            f"{back.params.name}; use fewer rows or more columns"
+        )

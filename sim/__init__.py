@@ -1,0 +1,1 @@
+"""Simulators, traces and their comparison with the integer model."""

