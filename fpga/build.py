@@ -11,6 +11,7 @@ import json
 import re
 import shutil
 import subprocess
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,11 @@ from rasca_nn.errors import RascaError
 
 SEED = 1
 STEPS = 4
+SCRIPT = (
+    "read_rtlil top.il; synth_ecp5 -top top -run :check;"
+    # The last part of synth_ecp5 without `autoname`, which takes as long as all the rest and only names things nicely.
+    "hierarchy -check; stat; check -noinit; blackbox =A:whitebox; write_json top.json"
+)
 CELLS = {"luts": "TRELLIS_COMB", "ffs": "TRELLIS_FF", "block_rams": "DP16KD", "multipliers": "MULT18X18D"}
 """Resources of the report and nextpnr's names for them. A carry counts as the two LUTs it takes."""
 
@@ -51,7 +57,14 @@ class BuildReport:
 
 
 def build(
-    demo: Component, board: Board, out: Path, *, clock_mhz: float, seed: int = SEED, steps: Steps | None = None
+    demo: Component,
+    board: Board,
+    out: Path,
+    *,
+    clock_mhz: float,
+    seed: int = SEED,
+    steps: Steps | None = None,
+    check: Callable[[BuildReport], None] = lambda report: None,
 ) -> BuildReport:
     """Build a bitstream; `out` then holds top.bit, report.json, and what each tool read, wrote and said.
 
@@ -61,6 +74,7 @@ def build(
     board, clock_mhz : where it goes and how fast it must be.
     out : folder to make; one that exists is replaced, but only after success.
     seed : of the placer.
+    check : raises where the report is not good enough; `out` is then left as it was.
 
     Raises
     ------
@@ -84,8 +98,7 @@ def build(
                 content = plan.files[f"top.{suffix}"]
                 (work / f"top.{suffix}").write_text(content if isinstance(content, str) else content.decode())
         with steps.step("synthesis"):
-            script = "read_rtlil top.il; synth_ecp5 -top top -json top.json"
-            _run([*tools["yosys"].command, "-q", "-l", "yosys.log", "-p", script], work, out, "yosys")
+            _run([*tools["yosys"].command, "-q", "-l", "yosys.log", "-p", SCRIPT], work, out, "yosys")
         with steps.step("place and route"):
             files = ("--json", "top.json", "--lpf", "top.lpf", "--textcfg", "top.config", "--report", "nextpnr.json")
             options = (*board.nextpnr, *files, "--freq", f"{clock_mhz:g}", "--seed", str(seed), "--log", "nextpnr.log")
@@ -105,6 +118,7 @@ def build(
         )
         if report.fmax_mhz < clock_mhz:
             raise BuildError(f"timing not met: {report.fmax_mhz:g} MHz of {clock_mhz:g} MHz")
+        check(report)
         (work / "report.json").write_text(json.dumps(asdict(report), indent=2) + "\n")
         (work / "top.json").unlink()
         _replace(work, out)

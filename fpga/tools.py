@@ -80,8 +80,9 @@ class Found:
 
 
 _BAD_YOSYS = {
-    **dict.fromkeys(("0.54", "0.55", "0.56"), "reported to fail on ECP5 designs"),
-    **dict.fromkeys(("0.64", "0.67"), "reported to produce wrong netlists"),
+    **dict.fromkeys(("0.54", "0.55", "0.56"), "reported bad for ECP5"),
+    **dict.fromkeys(("0.64", "0.67"), "reported bad for ECP5"),
+    "0.70": "known to fail in ABC9 on large ECP5 designs (assertion in rtlil.cc)",
 }
 _PIP = "pip install -c constraints.txt -e '.[dev]'"
 

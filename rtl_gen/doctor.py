@@ -30,7 +30,7 @@ def examine() -> list[Finding]:
             findings.append(Finding(tool.name, state, "", tool.purpose, str(error)))
             continue
         if found.bad:
-            detail = f"known bad: {found.bad}; install another with: {tool.install}"
+            detail = f"{found.bad}; install another with: {tool.install}"
             findings.append(Finding(tool.name, "bad", found.version, tool.purpose, detail))
         else:
             findings.append(Finding(tool.name, "ok", found.version, tool.purpose, " ".join(found.command)))

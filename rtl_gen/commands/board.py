@@ -12,6 +12,17 @@ from rtl_gen.commands.output import add_json, print_json, print_table
 
 def register(commands: Any) -> None:
     """Add this group's parsers."""
+    sub = commands.add_parser("bitstream", help="demo bitstream of a model for a board, held to its budget")
+    sub.add_argument("model", type=Path, help="integer model")
+    sub.add_argument("--board", default="ecp5", help="ulx3s-85f, or ecp5, which means the same; default ecp5")
+    sub.add_argument("-o", "--out", required=True, type=Path, help="folder to make")
+    sub.add_argument("--target", help="default: the board's own")
+    sub.add_argument("--clock", type=float, metavar="MHZ", help="default: the board's own")
+    sub.add_argument("--baud", type=int, default=BAUD, help=f"of the UART; default {BAUD}")
+    sub.add_argument("--seed", type=int, default=1, help="of the placer; default 1")
+    add_json(sub)
+    sub.set_defaults(call=bitstream)
+
     sub = commands.add_parser("run", help="send photos to a board with the demo, print its decisions")
     sub.add_argument("images", nargs="+", type=Path, metavar="IMAGE")
     sub.add_argument("--port", required=True, help="serial port, for example /dev/ttyUSB0")
@@ -22,6 +33,26 @@ def register(commands: Any) -> None:
     sub = commands.add_parser("doctor", help="which tools are found, and how to install the others")
     add_json(sub)
     sub.set_defaults(call=doctor)
+
+
+def bitstream(args: argparse.Namespace) -> None:
+    """Build and show what it took."""
+    from fpga.boards import board
+    from fpga.build import rows
+    from rasca_nn.int8_file import Int8Model
+
+    chosen = board(args.board)
+    model = Int8Model.load(args.model)
+    from fpga.bitstream import bitstream as build_bitstream
+
+    options = {"target": args.target, "clock_mhz": args.clock, "baud": args.baud, "seed": args.seed}
+    report, limits = build_bitstream(model, chosen, args.out, **options)
+    if args.json:
+        print_json({**vars(report), "budget": limits, "out": str(args.out)})
+        return
+    title = f"{model.config.name} on {chosen.title}, {report.clock_mhz:g} MHz"
+    print_table(("", "used", "budget", "device"), rows(report, limits), title=title)
+    print(f"{args.out}/top.bit; load it with: {' '.join(chosen.program)} {args.out}/top.bit")
 
 
 def run(args: argparse.Namespace) -> int:

@@ -35,7 +35,9 @@ def test_the_environment_overrides_and_bad_versions_are_named(tmp_path, monkeypa
     assert found.bad
 
 
-@pytest.mark.parametrize(("version", "bad"), [("0.54", True), ("0.5", False), ("0.540", False), ("0.70.0.0", False)])
+@pytest.mark.parametrize(
+    ("version", "bad"), [("0.54", True), ("0.5", False), ("0.540", False), ("0.66.0.0", False), ("0.70.0.0", True)]
+)
 def test_versions_compare_by_number(tmp_path, monkeypatch, version, bad):
     monkeypatch.setenv("YOSYS", str(program(tmp_path, "yosys", f"Yosys {version}")))
     assert bool(tools.find("yosys").bad) == bad

@@ -1,0 +1,69 @@
+"""From an integer model to a bitstream: the accelerator is generated, put into the demo, built, and held to its budget."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from fpga import budget
+from fpga.boards import Board
+from fpga.build import SEED, BuildReport, build
+from fpga.demo import Demo
+from fpga.protocol import BAUD, TIMEOUT_S, Identity
+from fpga.steps import Steps
+from rasca_hw.accelerator import Accelerator
+from rasca_nn.int8_file import Int8Model
+from rtl_gen.build import build as generate
+from rtl_gen.target import Target, load_target
+
+
+def demo_for(
+    model: Int8Model, target: Target, *, clock_hz: float, baud: float = BAUD, timeout_s: float = TIMEOUT_S
+) -> Demo:
+    """The demo with the accelerator for a model; TargetError where the model does not fit."""
+    params = generate(model, target).params
+    identity = Identity(
+        height=model.config.height,
+        width=model.config.width,
+        classes=model.config.classes,
+        model=params.model_hash,
+        scale=model.scales["classifier.output"],
+    )
+    return Demo(Accelerator(params), identity, clock_hz=clock_hz, baud=baud, timeout_s=timeout_s)
+
+
+def bitstream(
+    model: Int8Model,
+    board: Board,
+    out: Path,
+    *,
+    target: str | None = None,
+    clock_mhz: float | None = None,
+    baud: float = BAUD,
+    seed: int = SEED,
+    steps: Steps | None = None,
+) -> tuple[BuildReport, dict[str, float]]:
+    """Build the demo for a board into the folder `out`.
+
+    Parameters
+    ----------
+    target, clock_mhz : where they are not the board's own.
+    baud : of the UART.
+    seed : of the placer.
+
+    Returns
+    -------
+    The report and the committed budget it kept; none is committed for a target that is not the board's own.
+
+    Raises
+    ------
+    RascaError
+        If the model does not fit, a tool is missing or fails, the clock is not reached, or the budget is exceeded.
+        `out` is then as it was before.
+    """
+    limits = budget.budget(board.name, model.config.name) if target in (None, board.target) else {}
+    clock = board.clock(clock_mhz or board.clock_mhz)
+    demo = demo_for(model, load_target(target or board.target), clock_hz=clock * 1e6, baud=baud)
+    report = build(
+        demo, board, out, clock_mhz=clock, seed=seed, steps=steps, check=lambda found: budget.check(found, limits)
+    )
+    return report, limits
