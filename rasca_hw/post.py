@@ -98,7 +98,8 @@ class RowPost(wiring.Component):
         clamped = Signal(8, reset_less=True)
         m.d.sync += [
             total.eq(delay(m, self.sum, 3, name="sum") + bias),
-            shifted.eq(total >> shift),
+            # The shift belongs to the column after the bias's: the next pass may begin with the next column.
+            shifted.eq(total >> delay(m, shift, 1, name="shift")),
         ]
         m.d.comb += self.total.eq(total)
         low = Mux(self.control.relu, 0, -128)

@@ -165,13 +165,14 @@ class _Clock:
 
 
 def schedule(mapping: Mapping, params: EngineParams, rows: int, columns: int) -> list[LayerPlan]:
-    """Every layer with the delay it needs, in the first step and in all later ones."""
+    """Every layer with the delay it needs: in a frame's first step, in later ones, and in the frame after."""
     plans = [plan(op, rows, columns) for op in mapping.ops]
     changed = True
     while changed:
         changed = False
         clock = _Clock(params, params.reach)
-        order = list(range(len(plans))) + 2 * list(range(mapping.loop, len(plans)))
+        frame = list(range(len(plans)))
+        order = frame + frame[mapping.loop :] + frame
         for position, i in enumerate(order):
             overhead = STEP_OVERHEAD if position and order[position - 1] == len(plans) - 1 else 0
             missing = clock.run(plans[i], overhead)
