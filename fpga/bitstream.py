@@ -1,4 +1,4 @@
-"""From an integer model to a bitstream: the accelerator is generated, put into the demo, built, and held to its budget."""
+"""From an integer model to a bitstream: generate the accelerator, put it into the demo, build, hold to the budget."""
 
 from __future__ import annotations
 
