@@ -1,0 +1,112 @@
+"""count, train, import, quantize and evaluate, from the command line, on the tiny preset and a few made-up photos."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from rasca_nn.config import preset
+from rasca_nn.float_file import save_float
+from rasca_nn.model import RaScaNet
+from rtl_gen import cli
+
+KEYS = {"n", "accuracy", "balanced_accuracy", "tpr", "tnr"}
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    """A folder with class folders."""
+    folder = tmp_path_factory.mktemp("data")
+    rng = np.random.default_rng(1)
+    for label in ("person", "no_person"):
+        (folder / label).mkdir()
+        for number in range(20):
+            pixels = rng.integers(0, 256, (24, 40, 3), dtype=np.uint8)
+            Image.fromarray(pixels).save(folder / label / f"{number}.png")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def network(tmp_path_factory):
+    """An untrained network's file."""
+    torch.manual_seed(1)
+    path = tmp_path_factory.mktemp("model") / "tiny.float"
+    save_float(RaScaNet(preset("tiny")).eval(), path)
+    return path
+
+
+def rasca(capsys, *arguments):
+    """Run a command that must succeed; its output."""
+    assert cli.main([str(argument) for argument in arguments]) == 0, capsys.readouterr().err
+    return capsys.readouterr().out
+
+
+def error_line(capsys, *arguments) -> str:
+    """Run a command that must fail as documented; its one line."""
+    assert cli.main([str(argument) for argument in arguments]) == 2
+    out, err = capsys.readouterr()
+    assert (out, err.count("\n")) == ("", 1)
+    assert err.startswith("rasca: error: ")
+    return err
+
+
+def test_count(capsys):
+    counts = json.loads(rasca(capsys, "count", "--json"))
+    assert counts["released-210x240"]["weights"] == 47033
+    assert "gru.candidate" in rasca(capsys, "count", "tiny")
+    assert "nearest is 'tiny'" in error_line(capsys, "count", "tiney")
+
+
+def test_quantize_and_evaluate(capsys, data, network, tmp_path):
+    out = tmp_path / "tiny.int8"
+    report = json.loads(rasca(capsys, "quantize", network, "--data", data, "-o", out, "--split", "all", "--json"))
+    assert report["photos"] == 40
+    for engine, model in (("float", network), ("int8", out)):
+        command = ("evaluate", model, "--data", data, "--engine", engine, "--split", "all")
+        found = json.loads(rasca(capsys, *command, "--json"))
+        assert found.keys() >= KEYS
+        assert found["n"] == 40
+        assert json.loads(rasca(capsys, *command, "--limit", 10, "--json"))["n"] == 10
+        assert "balanced_accuracy" in rasca(capsys, *command)
+
+
+def test_import(capsys, network, tmp_path):
+    state = RaScaNet(preset("tiny")).state_dict()
+    checkpoint, out = tmp_path / "checkpoint.pt", tmp_path / "out.float"
+    torch.save({"state_dict": state, "optimizer": {}}, checkpoint)
+    rasca(capsys, "import", checkpoint, "--preset", "tiny", "-o", out)
+    assert out.exists()
+    torch.save({"state_dict": {**state, "surplus": torch.zeros(1)}}, checkpoint)
+    assert "surplus" in error_line(capsys, "import", checkpoint, "--preset", "tiny", "-o", tmp_path / "no.float")
+    assert not (tmp_path / "no.float").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("evaluate", "{model}", "--data", "/nowhere", "--engine", "float"), "/nowhere"),
+        (("evaluate", "{model}", "--data", "{data}", "--engine", "int8"), "is not a"),
+        (("evaluate", "{text}", "--data", "{data}", "--engine", "int8"), "not a whole model file"),
+        (("evaluate", "{model}", "--data", "{data}", "--engine", "flat"), "nearest is 'float'"),
+        (("evaluate", "{model}", "--data", "{data}", "--engine", "float", "--split", "vale"), "split"),
+        (("quantize", "missing.float", "--data", "{data}", "-o", "x.int8"), "missing.float"),
+        (("import", "{text}", "--preset", "tiny", "-o", "x.float"), "not a checkpoint"),
+        (("import", "{text}", "--preset", "tinny", "-o", "x.float"), "nearest is 'tiny'"),
+        (("train", "--preset", "tinny", "--data", "{data}", "-o", "x"), "nearest is 'tiny'"),
+        (("train", "--preset", "tiny", "--data", "{data}", "-o", "x", "--epochs", "0"), "epochs must be at least 1"),
+        (("train", "--preset", "tiny", "--data", "{data}", "-o", "x", "--epochs", "many"), "invalid int value"),
+        (("bitstream", "{text}", "-o", "x"), "not a whole model file"),
+        (("bitstream", "{text}", "--board", "ecp6", "-o", "x"), "nearest is 'ecp5'"),
+    ],
+)
+def test_bad_input(capsys, data, network, tmp_path, monkeypatch, arguments, message):
+    monkeypatch.chdir(tmp_path)
+    text = tmp_path / "notes.int8"
+    text.write_text("not a model")
+    line = error_line(capsys, *(a.format(model=network, data=data, text=text) for a in arguments))
+    assert message in line
+    assert [path.name for path in tmp_path.iterdir()] == ["notes.int8"]
