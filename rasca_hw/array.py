@@ -28,6 +28,15 @@ LATENCY = MULTIPLIER_LATENCY + 3
 MUX_FAN_IN = 4
 
 
+def delay(m: Module, value: Any, cycles: int, *, name: str, reset_less: bool = True) -> Any:
+    """`value`, `cycles` cycles later."""
+    for i in range(cycles):
+        later = Signal.like(value, name=f"{name}_{i + 1}", reset_less=reset_less)
+        m.d.sync += later.eq(value)
+        value = later
+    return value
+
+
 class ProcessingElement(wiring.Component):
     """`sum <= (0 if first else sum) + weight * activation`, and operands passed on a cycle later.
 
@@ -54,23 +63,18 @@ class ProcessingElement(wiring.Component):
         m = Module()
         m.submodules.multiplier = multiplier = Multiplier(8, 8)
         m.d.comb += [multiplier.a.eq(self.weight), multiplier.b.eq(self.activation)]
+        total = Signal.like(self.sum, reset_less=True)
         m.d.sync += [
-            self.weight_out.eq(self.weight),
-            self.activation_out.eq(self.activation),
             self.first_out.eq(self.first),
             self.last_out.eq(self.last),
-            self.sum.eq(Mux(self.first, 0, self.sum) + multiplier.product),
+            total.eq(Mux(self.first, 0, total) + multiplier.product),
+        ]
+        m.d.comb += [
+            self.weight_out.eq(delay(m, self.weight, 1, name="weight")),
+            self.activation_out.eq(delay(m, self.activation, 1, name="activation")),
+            self.sum.eq(total),
         ]
         return m
-
-
-def delay(m: Module, value: Any, cycles: int, *, name: str, reset_less: bool = True) -> Any:
-    """`value`, `cycles` cycles later."""
-    for i in range(cycles):
-        later = Signal.like(value, name=f"{name}_{i + 1}", reset_less=reset_less)
-        m.d.sync += later.eq(value)
-        value = later
-    return value
 
 
 class SystolicArray(wiring.Component):

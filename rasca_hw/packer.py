@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from amaranth.hdl import Module
+from amaranth.hdl import Module, Signal
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -29,11 +29,11 @@ class Packer(wiring.Component):
 
     def elaborate(self, platform: Any) -> Module:
         m = Module()
-        with m.If(self.valid):
-            with m.If(self.lane == 0):
-                for lane in range(1, self.columns):
-                    m.d.sync += self.word[lane].eq(self.fill)
-            for lane in range(self.columns):
-                with m.If(self.lane == lane):
-                    m.d.sync += self.word[lane].eq(self.value)
+        for lane in range(self.columns):
+            byte = Signal(8, name=f"lane{lane}", reset_less=True)
+            with m.If(self.valid & (self.lane == lane)):
+                m.d.sync += byte.eq(self.value)
+            with m.Elif(self.valid & (self.lane == 0)):
+                m.d.sync += byte.eq(self.fill)
+            m.d.comb += self.word[lane].eq(byte)
         return m

@@ -21,11 +21,11 @@ from numpy.typing import NDArray
 from fpga.tools import find
 from rasca_hw.params import AcceleratorParams
 from rasca_nn.errors import RascaError
-from sim.rtlil import merge_equal_modules
+from sim.split import split_eval
 from sim.top import TracedAccelerator
 
 DRIVER = Path(__file__).with_name("driver.cc")
-PASSES = "proc; opt_expr; opt_clean; opt_merge; opt_expr; opt_clean"
+PASSES = "proc; flatten; opt_expr; opt_clean -purge; opt_merge; opt_expr; opt_clean -purge"
 FLAGS = ("-std=c++17", "-O2", "-DNDEBUG", "-shared", "-fPIC")
 
 
@@ -76,6 +76,9 @@ def _glue(params: AcceleratorParams) -> str:
     columns = params.engines[0].columns
     lines = [
         "#include <cstdint>\n#include <vector>",
+        "// An output is a register (wire) or not (value), as the optimiser left it.",
+        "template <size_t N> static const cxxrtl::value<N> &now(const cxxrtl::value<N> &v) { return v; }",
+        "template <size_t N> static const cxxrtl::value<N> &now(const cxxrtl::wire<N> &w) { return w.curr; }",
         "typedef cxxrtl_design::p_rasca Top;",
         f"static const int TRACES = {len(traces)}, ENGINES = {len(params.engines)}, WORD_BYTES = {columns};",
         "struct Write { uint64_t cycle; uint16_t address; uint8_t trace, instruction; uint8_t word[WORD_BYTES]; };",
@@ -84,9 +87,10 @@ def _glue(params: AcceleratorParams) -> str:
     for i, (e, g) in enumerate(traces):
         port = f"top.p_trace__{e}__{g}__"
         lines += [
-            f"    case {i}: if (!{port}valid.get<bool>()) return false;",
-            f"        write.address = {port}address.get<uint16_t>(); write.instruction = {port}instruction.get<uint8_t>();",
-            f"        for (int b = 0; b < WORD_BYTES; b++) write.word[b] = {port}word.data[b / 4] >> (8 * (b % 4));",
+            f"    case {i}: if (!now({port}valid).get<bool>()) return false;",
+            f"        write.address = now({port}address).get<uint16_t>();",
+            f"        write.instruction = now({port}instruction).get<uint8_t>();",
+            f"        for (int b = 0; b < WORD_BYTES; b++) write.word[b] = now({port}word).data[b / 4] >> (8 * (b % 4));",
             "        return true;",
         ]
     lines += ["    }\n    return false;\n}"]
@@ -95,7 +99,7 @@ def _glue(params: AcceleratorParams) -> str:
         engine, memory = name
         chunks = -(-words.shape[1] // 4)
         lines += [f"    case {i}: for (int c = 0; c < {chunks}; c++)"]
-        item = f"top.cell_p_accelerator.cell_p_{engine}.memory_p_{memory.replace('_', '__')}.data[at].data[c]"
+        item = f"top.memory_p_accelerator_2e_{engine}_2e_{memory.replace('_', '__')}.data[at].data[c]"
         lines += [f"        {item} = bytes[4*c] | bytes[4*c+1] << 8 | bytes[4*c+2] << 16 | (uint32_t)bytes[4*c+3] << 24; break;"]
     lines += ["    }\n}"]
     return "\n".join(lines) + "\n"
@@ -122,7 +126,7 @@ def loaded_memories(params: AcceleratorParams) -> list[tuple[tuple[str, str], ND
 
 def compile_simulator(params: AcceleratorParams, *, vcd: bool = False) -> Path:
     """The shared library for these parameters, compiled unless it is in the cache. Raises SimulationError."""
-    text = merge_equal_modules(rtlil.convert(TracedAccelerator(_without_weights(params)), name="rasca", emit_src=False))
+    text = rtlil.convert(TracedAccelerator(_without_weights(params)), name="rasca", emit_src=False)
     glue = _glue(params)
     driver = DRIVER.read_text()
     key = hashlib.sha256("\n".join([text, glue, driver, PASSES, *FLAGS, str(vcd)]).encode()).hexdigest()[:20]
@@ -134,9 +138,9 @@ def compile_simulator(params: AcceleratorParams, *, vcd: bool = False) -> Path:
     with tempfile.TemporaryDirectory(dir=folder) as work_name:
         work = Path(work_name)
         (work / "design.il").write_text(text)
-        script = f"read_rtlil design.il; hierarchy -top rasca; {PASSES}; write_cxxrtl -noflatten -g{2 if vcd else 0} design.cc"
+        script = f"read_rtlil design.il; hierarchy -top rasca; {PASSES}; write_cxxrtl -g{2 if vcd else 0} design.cc"
         _call([*find("yosys").command, "-q", "-p", script], work, "yosys")
-        (work / "all.cc").write_text(f'#include "design.cc"\n{glue}{driver}')
+        (work / "all.cc").write_text(split_eval((work / "design.cc").read_text()) + glue + driver)
         compiler = find("c++").command
         flags = [*FLAGS, "-I", str(runtime_headers()), *(["-DWITH_VCD"] if vcd else [])]
         _call([*compiler, *flags, "all.cc", "-o", "simulator.so"], work, "the C++ compiler")
@@ -155,7 +159,8 @@ def _call(command: list[str], folder: Path, what: str) -> None:
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
     if done.returncode:
         said = (done.stderr or done.stdout).strip().splitlines()
-        raise SimulationError(f"{what} failed while building the simulator: {said[-1] if said else 'no message'}")
+        errors = [line for line in said if "error" in line.lower()] or said or ["no message"]
+        raise SimulationError(f"{what} failed while building the simulator: {errors[0]}")
 
 
 class Simulator:

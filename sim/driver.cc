@@ -8,9 +8,9 @@
 #endif
 
 template <size_t Bits>
-static void to_bytes(const cxxrtl::value<Bits> &value, uint8_t *out) {
-    for (size_t i = 0; i < (Bits + 7) / 8; i++)
-        out[i] = (value.data[i / 4] >> (8 * (i % 4))) & 0xff;
+static void append(std::vector<uint8_t> &out, const cxxrtl::value<Bits> &value) {
+    for (size_t i = 0; i < 4 * value.chunks; i++)
+        out.push_back((value.data[i / 4] >> (8 * (i % 4))) & 0xff);
 }
 
 struct Simulation {
@@ -25,16 +25,19 @@ struct Simulation {
     std::ofstream file;
 #endif
 
-    void half(bool clock) {
-        top.p_clk.set<bool>(clock);
-        top.step();
+    // Between `settle` and `edge` every output has the value it has before the rising edge.
+    void settle() { top.eval(); }
+
+    void edge() {
+        top.commit();
 #ifdef WITH_VCD
         if (file.is_open()) {
-            vcd.sample(2 * cycle + clock);
+            vcd.sample(cycle);
             file << vcd.buffer;
             vcd.buffer.clear();
         }
 #endif
+        cycle++;
     }
 };
 
@@ -56,8 +59,9 @@ Simulation *rasca_new(const char *vcd_path) {
     (void)vcd_path;
 #endif
     s->top.p_rst.set<bool>(true);
-    s->half(false);
-    s->half(true);
+    s->settle();
+    s->edge();
+    s->cycle = 0;
     s->top.p_rst.set<bool>(false);
     return s;
 }
@@ -85,22 +89,18 @@ uint32_t rasca_run(Simulation *s, const uint32_t *pixels, uint64_t count, uint32
             top.p_pixels____payload.set<uint32_t>(pixels[next] & 0x3ffffff);
         if (reading >= 0)
             top.p_register.set<uint32_t>(reading < REGISTERS ? reading : 0);
-        s->half(false);
+        s->settle();
         if (reading > 0)
-            s->counters.push_back(top.p_value.get<uint32_t>());
+            s->counters.push_back(now(top.p_value).get<uint32_t>());
         if (reading >= 0 && ++reading > REGISTERS)
             reading = -1;
-        if (next < count && (!valid || top.p_pixels____ready.get<bool>()))
+        if (next < count && (!valid || now(top.p_pixels____ready).get<bool>()))
             next++;
-        if (top.p_confidences____valid.get<bool>()) {
-            size_t at = s->confidences.size();
-            s->confidences.resize(at + sizeof(top.p_confidences____payload.data));
-            to_bytes(top.p_confidences____payload, &s->confidences[at]);
+        if (now(top.p_confidences____valid).get<bool>()) {
+            append(s->confidences, now(top.p_confidences____payload));
         }
-        if (top.p_results____valid.get<bool>()) {
-            size_t at = s->results.size();
-            s->results.resize(at + sizeof(top.p_results____payload.data));
-            to_bytes(top.p_results____payload, &s->results[at]);
+        if (now(top.p_results____valid).get<bool>()) {
+            append(s->results, now(top.p_results____payload));
             done++;
             reading = 0;
         }
@@ -113,8 +113,7 @@ uint32_t rasca_run(Simulation *s, const uint32_t *pixels, uint64_t count, uint32
                     s->writes.push_back(write);
                 }
             }
-        s->half(true);
-        s->cycle++;
+        s->edge();
     }
     return done;
 }

@@ -1,0 +1,51 @@
+"""CXXRTL's C++ in functions that a compiler can take.
+
+A flattened design simulates fastest, but CXXRTL writes it as one `eval` of ten thousand lines, and compilers take minutes over
+that. Its statements are one level deep and communicate through a few local values, so the values become members and the
+statements functions of a few hundred lines each, called in the same order.
+"""
+
+from __future__ import annotations
+
+import re
+
+CHUNK = 150
+"""Statements a function."""
+
+_LOCAL = re.compile(r"^\t(value<\d+> \w+;)$")
+
+
+def split_eval(source: str, top: str = "p_rasca") -> str:
+    """The source with `top::eval` split, and made to stand for one rising clock edge: callers call `eval`, look at the
+    outputs, and call `commit`. Raises ValueError where the source does not look as expected.
+    """
+    head = f"bool {top}::eval(performer *performer) {{\n"
+    before, found, rest = source.partition(head)
+    body, end, after = rest.partition("\n}\n")
+    opening = f"struct {top} : public module {{\n"
+    if not found or not end or opening not in before:
+        raise ValueError("not a flattened CXXRTL design")
+    members: list[str] = []
+    statements: list[str] = []
+    for line in body.split("\n"):
+        local = _LOCAL.match(line)
+        if local:
+            members.append(local[1])
+        elif re.match(r"\t[^\t}]", line) and not line.startswith("\t//"):
+            statements.append(line)
+        elif statements and not line.startswith("\t//"):
+            statements[-1] += "\n" + line
+    edges = [s.split()[1] for s in statements if s.startswith("\tbool posedge_")]
+    statements = [s for s in statements if not s.startswith(("\tbool ", "\treturn "))]
+    if len(edges) != 1 or any("converged" in s for s in statements):
+        raise ValueError("not a design of one clock without feedback")
+    chunks = [statements[i : i + CHUNK] for i in range(0, len(statements), CHUNK)]
+    declared = [f"void eval_{i}(performer *performer);" for i in range(len(chunks))]
+    edge = f"\tconstexpr bool {edges[0]} = true;\n"
+    functions = "".join(
+        f"void {top}::eval_{i}(performer *performer) {{\n{edge}" + "\n".join(chunk) + "\n}\n"
+        for i, chunk in enumerate(chunks)
+    )
+    calls = "\n".join([*(f"\teval_{i}(performer);" for i in range(len(chunks))), "\treturn true;"])
+    before = before.replace(opening, opening + "\n".join(f"\t{m}" for m in (*members, *declared)) + "\n")
+    return before + functions + head + calls + end + after
