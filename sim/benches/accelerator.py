@@ -1,0 +1,70 @@
+"""The whole accelerator: pixels in; results, confidences, counters and every written word out.
+
+The comparison with the integer model is made outside, where the model is (:mod:`sim.compare`).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import cocotb
+import numpy as np
+from cocotb.triggers import RisingEdge
+
+from sim.benches import case
+from sim.benches.streams import StreamDriver, StreamMonitor, WriteMonitor
+from sim.frames import BUBBLE
+
+PAYLOAD = (1 << 26) - 1
+
+
+async def read_counters(dut: Any, edge: Any, registers: int) -> list[int]:
+    """All registers; the value comes a cycle after the address."""
+    values = []
+    for register in range(registers):
+        dut.register.value = register
+        await edge
+        await edge
+        values.append(int(dut.value.value))
+    return values
+
+
+@cocotb.test()
+async def frames(dut: Any) -> None:
+    """Sends the case's pixels and records what comes, until enough results have."""
+    given = case.load()
+    dut.register.value = 0
+    edge = await case.start(dut)
+    begin = case.cycle()
+    driver = StreamDriver(dut, "pixels", edge, given["idle"])
+    results = StreamMonitor(dut, "results", edge, given["stall"])
+    confidences = StreamMonitor(dut, "confidences", edge, given["stall"])
+    monitors = [WriteMonitor(dut, int(e), int(g), edge, RisingEdge) for e, g in given["traces"]]
+    words = [None if w & BUBBLE else w & PAYLOAD for w in given["pixels"].tolist()]
+    tasks = [cocotb.start_soon(m.run()) for m in (results, confidences, *monitors)]
+    tasks.append(cocotb.start_soon(driver.send(words)))
+
+    counters: list[list[int]] = []
+    while len(counters) < given["frames"]:
+        await edge
+        if len(results.items) > len(counters):
+            counters.append(await read_counters(dut, edge, given["registers"]))
+        assert case.cycle() - begin < given["limit"], f"{len(counters)} results after {given['limit']} cycles"
+    for task in tasks:
+        if task.done():
+            task.result()
+        task.cancel()
+
+    writes = sorted((cycle - begin, i, *rest) for i, m in enumerate(monitors) for cycle, *rest in m.writes)
+    columns = [list(column) for column in zip(*writes, strict=True)] or [[]] * 5
+    case.store(
+        cycle=np.array(columns[0], np.uint64),
+        trace=np.array(columns[1], np.uint8),
+        instruction=np.array(columns[2], np.uint8),
+        address=np.array(columns[3], np.uint16),
+        word=case.payload_bytes(columns[4], len(monitors[0].word)),
+        results=case.payload_bytes(results.payloads, len(results.payload)),
+        confidences=case.payload_bytes(confidences.payloads, len(confidences.payload)),
+        counters=np.array(counters, np.uint32),
+        cycles=case.cycle() - begin,
+    )
