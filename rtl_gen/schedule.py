@@ -120,6 +120,14 @@ def write_times(layer: LayerPlan, params: EngineParams) -> tuple[Times, Times]:
     return (dest.base + (y * op.out_channels + channel) * dest.words + word).ravel(), time.ravel()
 
 
+def pooled_times(layer: LayerPlan, params: EngineParams) -> Times:
+    """Cycles in which a layer writes pooled values of the state, by channel, from the layer's first tap."""
+    if not layer.op.state:
+        return np.empty(0, np.int64)
+    _, times = write_times(layer, params)
+    return times.reshape(layer.op.out_channels, -1)[:, -1] + pool_latency(params)
+
+
 class _Clock:
     """Walks over layers in time and finds the delay each needs."""
 
@@ -156,9 +164,8 @@ class _Clock:
             if where in layer.op.to:
                 times[address] = start + time
         if layer.op.state:
-            rows = np.arange(layer.op.out_channels)
-            last = start + time.reshape(layer.op.out_channels, -1)[:, -1]
-            self.memory[layer.op.state.base + rows] = last + pool_latency(self.params)
+            channels = np.arange(layer.op.out_channels)
+            self.memory[layer.op.state.base + channels] = start + pooled_times(layer, self.params)
         self.drained = start + layer.last_pass + layer.pass_cycles - 1
         self.end = start + layer.last_pass + layer.pass_cycles + layer.gap
         return missing

@@ -66,6 +66,11 @@ def load_target(name: str) -> Target:
     return _target(name, tables[name])
 
 
+def target_from_dict(table: dict[str, Any]) -> Target:
+    """The inverse of dataclasses.asdict. Raises TargetError."""
+    return _target(str(table.get("name")), {k: v for k, v in table.items() if k != "name"})
+
+
 def _target(name: str, table: dict[str, Any]) -> Target:
     values = _checked(f"target {name}", Target, {"name": name, **table})
     engines = values["engines"]

@@ -1,0 +1,154 @@
+"""Cycles of whole frames before any simulation: the row interface, the engines and the link, event by event.
+
+The pixel source always has a pixel and results are read at once. What comes out equals the counters of the hardware
+(:mod:`rasca_hw.counters`) exactly; tests hold that.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from rasca_hw import array, feeder
+from rasca_hw.issue import ROW_OVERHEAD, STEP_OVERHEAD
+from rasca_hw.lines import COLOURS
+from rasca_hw.program import Mode
+from rtl_gen.build import Build, EngineBuild
+from rtl_gen.schedule import LayerPlan, pooled_times, write_times
+
+FIFO_LATENCY = 2
+"""Cycles from a word's put into an empty FIFO to its first possible get."""
+FULL_LATENCY = 2
+"""Cycles from the last get of a set of features to `full`."""
+LOGIT_LATENCY = feeder.LATENCY + array.LATENCY + 5
+"""Cycles from the last tap of a class in row 0 to the decision."""
+
+
+@dataclass(frozen=True)
+class FrameCycles:
+    """Of one frame: from its first pixel to its decision, from the end of its last used row, and from the decision before."""
+
+    frame_cycles: int
+    latency: int
+    interval: int
+
+
+class _Lines:
+    """The row interface: when each row is complete, given when earlier ones are freed."""
+
+    def __init__(self, build: Build) -> None:
+        params = build.params
+        self.row_cycles = params.width + COLOURS * -(-params.width // params.engines[0].columns)
+        self.used_rows = params.steps * params.rows
+        self.dropped_pixels = (build.model.config.height - self.used_rows) * params.width
+        self.capacity = params.line_rows
+        self.complete: list[int] = []
+        self.freed: list[int] = []
+        self.first_pixel: list[int] = []
+        self.ended: list[int] = []
+        self.time = 0
+
+    def row(self, index: int) -> int:
+        """First cycle in which row `index`, counted over all frames, is available."""
+        while len(self.complete) <= index:
+            row = len(self.complete)
+            if row >= self.capacity:
+                self.time = max(self.time, self.freed[row - self.capacity])
+            if row % self.used_rows == 0:
+                self.time += self.dropped_pixels if row else 0
+                self.first_pixel.append(self.time)
+            self.time += self.row_cycles
+            self.complete.append(self.time)
+            if (row + 1) % self.used_rows == 0:
+                self.ended.append(self.time)
+                self.time += 1
+        return self.complete[index]
+
+
+class _Engine:
+    """An issue sequencer: runs layers one after another. `fetch` is the cycle in which the next one is fetched."""
+
+    def __init__(self, engine: EngineBuild) -> None:
+        self.params = engine.params
+        self.prologue = engine.plans[: engine.params.loop]
+        self.loop = engine.plans[engine.params.loop :]
+        self.fetch = 1
+        self.writes: list[int] = []
+
+    def run(self, plan: LayerPlan, ready: int = 0) -> int:
+        """Runs a layer that may start at cycle `ready` or later; returns its first tap."""
+        first = max(self.fetch + 1 + plan.delay, ready) + 1 + ROW_OVERHEAD
+        self.fetch = first + plan.last_pass + plan.pass_cycles + plan.gap
+        _, times = write_times(plan, self.params)
+        self.writes += (first + times).tolist() + (first + pooled_times(plan, self.params)).tolist()
+        return first
+
+    def run_lines(self, plan: LayerPlan, lines: _Lines, row: int) -> None:
+        """Runs the layer that reads the line buffer, from row `row` on; each output row waits for its last input row."""
+        self.fetch += 2 + plan.delay
+        for y in range(plan.op.out_rows):
+            first = max(self.fetch, lines.row(row + y + plan.op.kernel_height - 1)) + ROW_OVERHEAD
+            self.fetch = first + plan.groups * plan.blocks * (plan.pass_cycles + plan.gap)
+            last = y == plan.op.out_rows - 1
+            if plan.op.frees:
+                lines.freed += [self.fetch] * (plan.op.kernel_height if last else 1)
+
+
+def _delivered(plan: LayerPlan, sender: _Engine, receiver: _Engine, first: int) -> int:
+    """Cycle from which the features of a layer with that first tap are full: its words pass the FIFOs in free cycles."""
+    _, times = write_times(plan, sender.params)
+    words = sorted((first + times).tolist())
+    waiting = [[t + FIFO_LATENCY for t in words] for _ in range(sender.params.groups)]
+    busy = {t for t in receiver.writes if t > words[0]}
+    cycle = words[0]
+    while any(waiting):
+        cycle += 1
+        if cycle not in busy:
+            ready = next((queue for queue in waiting if queue and queue[0] <= cycle), None)
+            if ready:
+                ready.pop(0)
+    return cycle + FULL_LATENCY
+
+
+def _decided(plan: LayerPlan, first: int) -> int:
+    """Cycle of the decision, from the first tap of the last layer."""
+    group, row = divmod(plan.op.out_channels - 1, plan.rows)
+    return first + int(plan.pass_start(0, group, 0)) + plan.pass_cycles - 1 + row + LOGIT_LATENCY
+
+
+def estimate(build: Build, frames: int = 3) -> list[FrameCycles]:
+    """Cycles of each of the first frames of a stream without pauses, from reset."""
+    lines = _Lines(build)
+    engines = [_Engine(e) for e in build.engines]
+    heads, back = engines[0], engines[-1]
+    row = 0
+    full = free = 0
+    decisions: list[int] = []
+    for frame in range(frames):
+        for engine in engines:
+            for plan in engine.prologue:
+                engine.run(plan)
+        for _ in range(build.params.steps):
+            back.writes = back.writes[-2 * build.params.feature_words - 4096 :]
+            for engine in engines:
+                for plan in engine.loop:
+                    if plan.op.lines:
+                        engine.run_lines(plan, lines, row)
+                        row += build.params.rows if plan.op.frees else 0
+                        continue
+                    ready = free if "credit" in plan.op.waits else full if "features" in plan.op.waits else 0
+                    first = engine.run(plan, ready)
+                    if "features" in plan.op.to:
+                        full = _delivered(plan, heads, back, first)
+                    if "given" in plan.op.waits:
+                        free = engine.fetch
+                    if plan.op.mode == Mode.LOGITS:
+                        decisions[frame:] = [_decided(plan, first)]
+                engine.fetch += STEP_OVERHEAD
+    return [
+        FrameCycles(
+            frame_cycles=decided - lines.first_pixel[f],
+            latency=decided - lines.ended[f],
+            interval=decided - (decisions[f - 1] if f else 0),
+        )
+        for f, decided in enumerate(decisions)
+    ]

@@ -1,0 +1,195 @@
+"""`rasca generate`: a model and a target in, a folder with everything about the accelerator out."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Callable
+from dataclasses import asdict, fields
+from pathlib import Path
+from typing import Any
+
+from amaranth.back import verilog
+
+from rasca_hw.accelerator import Accelerator
+from rasca_nn.errors import RascaError
+from rasca_nn.int8_file import Int8Model, accumulator_bounds
+from rtl_gen.build import Build, build
+from rtl_gen.estimate import estimate
+from rtl_gen.memory import MemoryUse, memories
+from rtl_gen.target import Target, TargetError, load_target, target_from_dict
+
+MANIFEST, VERILOG, MODEL, TARGET, LISTING = "manifest.json", "rasca.v", "model.int8", "target.json", "program.txt"
+FORMAT = 1
+
+Report = Callable[[int, int, str], None]
+"""Told before each step: its number, how many there are, and its name."""
+
+
+def _silent(step: int, steps: int, name: str) -> None:
+    """No progress."""
+
+
+def generate(model_path: Path, target: str, out: Path, *, report: Report = _silent) -> dict[str, Any]:
+    """Writes `out`: rasca.v, memories/*.hex, program.txt, manifest.json, model.int8 and target.json; returns the manifest.
+
+    The same input gives the same bytes. The folder appears whole or not at all; an existing one is replaced only if it
+    came from here. Raises RascaError for a model or target that cannot be used, or a model that does not fit.
+    """
+    names = ("read the model", "map it to the target", "prove that it fits", "count cycles", "write Verilog", "write the folder")
+    step = iter(range(1, len(names) + 1))
+
+    def begin() -> None:
+        i = next(step)
+        report(i, len(names), names[i - 1])
+
+    if out.exists() and not (out / MANIFEST).is_file():
+        raise RascaError(f"{out} exists and was not made by rasca generate; give another folder or remove it")
+    begin()
+    model = Int8Model.load(model_path)
+    begin()
+    made = build(model, load_target(target))
+    begin()
+    uses = memories(made.params)
+    check_fit(uses, made.target)
+    begin()
+    manifest = describe(made, uses)
+    begin()
+    text = to_verilog(made)
+    manifest["hashes"] = {"model": model.hash, VERILOG: hashlib.sha256(text.encode()).hexdigest()}
+    begin()
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}.") as name:
+        folder = Path(name) / "made"
+        (folder / "memories").mkdir(parents=True)
+        (folder / VERILOG).write_text(text)
+        for use in uses:
+            if use.contents:
+                stem = f"{use.owner}.{use.use}".replace(", ", ".").replace(" ", "")
+                digits = -(-use.width // 4)
+                (folder / "memories" / f"{stem}.hex").write_text("".join(f"{w:0{digits}x}\n" for w in use.contents))
+        (folder / LISTING).write_text(listing(made))
+        (folder / TARGET).write_text(json.dumps(asdict(made.target), indent=2) + "\n")
+        (folder / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n")
+        model.save(folder / MODEL)
+        if out.exists():
+            shutil.rmtree(out)
+        os.replace(folder, out)
+    return manifest
+
+
+def check_fit(uses: list[MemoryUse], target: Target) -> None:
+    """Raises TargetError where the memories take more block RAMs than the device has."""
+    blocks = sum(use.blocks for use in uses)
+    if blocks > target.block_rams:
+        largest = max(uses, key=lambda use: use.blocks)
+        raise TargetError(
+            f"target {target.name} has {target.block_rams} block RAMs and the model takes {blocks}, "
+            f"{blocks - target.block_rams} too many; most go to {largest.owner}'s {largest.use} ({largest.blocks})"
+        )
+
+
+def to_verilog(made: Build) -> str:
+    """The accelerator as Verilog, without names or places of this machine."""
+    os.environ.setdefault("AMARANTH_USE_YOSYS", "builtin")
+    return str(verilog.convert(Accelerator(made.params), name="rasca", emit_src=False, strip_internal_attrs=True))
+
+
+def describe(made: Build, uses: list[MemoryUse]) -> dict[str, Any]:
+    """The manifest: everything known before simulation and synthesis."""
+    params, target = made.params, made.target
+    config = made.model.config
+    first, *_, last = estimate(made, 3)
+    multipliers = sum(e.multipliers for e in params.engines)
+    products = params.steps * sum(e.products for e in made.engines)
+    hertz = target.clock_mhz * 1_000_000
+    return {
+        "format": FORMAT,
+        "preset": config.name,
+        "target": target.name,
+        "multipliers": multipliers,
+        "cycles": {
+            "frame": first.frame_cycles,
+            "frame_in_stream": last.interval,
+            "step": max(e.step_cycles for e in made.engines),
+            "latency": first.latency,
+        },
+        "at_clock": {
+            "mhz": target.clock_mhz,
+            "frames_per_second": round(hertz / last.interval, 2),
+            "latency_us": round(first.latency / target.clock_mhz, 2),
+        },
+        "products_per_frame": products,
+        "busy": {
+            "frame": round(products / (multipliers * first.frame_cycles), 4),
+            "frame_in_stream": round(products / (multipliers * last.interval), 4),
+        },
+        "engines": [_engine(made, i) for i in range(len(made.engines))],
+        "memory": {
+            "bits": sum(use.bits for use in uses),
+            "block_rams": sum(use.blocks for use in uses),
+            "uses": [
+                {"owner": u.owner, "use": u.use, "words": u.words, "width": u.width, "bits": u.bits, "block_rams": u.blocks}
+                for u in uses
+            ],
+        },
+        "accumulators": {name: _bounds(made, name) for name in made.model.layers},
+    }
+
+
+def _engine(made: Build, index: int) -> dict[str, Any]:
+    engine = made.engines[index]
+    params = engine.params
+    return {
+        "name": params.name,
+        "array": f"{params.groups} x {params.rows} x {params.columns}",
+        "multipliers": params.multipliers,
+        "accumulator_bits": params.acc_width,
+        "step_cycles": engine.step_cycles,
+        "frame_overhead_cycles": engine.prologue_cycles,
+        "products_per_step": engine.products,
+        "layers": [
+            {"name": p.op.name, "passes": p.passes, "pass_cycles": p.pass_cycles, "gap": p.gap, "delay": p.delay, "cycles": p.cycles}
+            for p in engine.plans
+        ],
+    }
+
+
+def _bounds(made: Build, name: str) -> dict[str, int]:
+    """Lowest and highest sum with bias that any input can give."""
+    low, high = accumulator_bounds(made.model.config, made.model.layers[name])
+    return {"lowest": int(low.min()), "highest": int(high.max())}
+
+
+def listing(made: Build) -> str:
+    """The program for people: one block an instruction, every field of both halves."""
+    lines = []
+    for engine in made.engines:
+        lines.append(f"engine {engine.params.name}: {len(engine.params.program)} instructions, step from {engine.params.loop}")
+        for i, instruction in enumerate(engine.params.program):
+            lines.append(f"{i:3} {instruction.name}")
+            for title, half in (("issue", instruction.issue), ("drain", instruction.drain)):
+                shown = " ".join(f"{f.name}={_shown(getattr(half, f.name))}" for f in fields(half))
+                lines.append(f"    {title}  {shown}")
+    return "\n".join(lines) + "\n"
+
+
+def _shown(value: Any) -> str:
+    return value.name if hasattr(value, "name") else str(int(value))
+
+
+def load_generated(folder: Path) -> Build:
+    """The build that a generated folder came from. Raises RascaError where it is not one, or was changed since."""
+    try:
+        manifest = json.loads((folder / MANIFEST).read_text())
+        target = json.loads((folder / TARGET).read_text())
+        text = (folder / VERILOG).read_bytes()
+        stated = manifest["hashes"][VERILOG]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise RascaError(f"{folder} is not a folder made by rasca generate ({error})") from None
+    if hashlib.sha256(text).hexdigest() != stated:
+        raise RascaError(f"{folder / VERILOG} was changed after it was generated; run rasca generate again")
+    return build(Int8Model.load(folder / MODEL), target_from_dict(target))
