@@ -96,7 +96,8 @@ def build(
             plan = board.platform().prepare(board.top(demo, clock_mhz), "top")
             for suffix in ("il", "lpf"):
                 content = plan.files[f"top.{suffix}"]
-                (work / f"top.{suffix}").write_text(content if isinstance(content, str) else content.decode())
+                text = content if isinstance(content, str) else content.decode()
+                (work / f"top.{suffix}").write_text(without_brackets(text) if suffix == "il" else text)
         with steps.step("synthesis"):
             _run([*tools["yosys"].command, "-q", "-l", "yosys.log", "-p", SCRIPT], work, out, "yosys")
         with steps.step("place and route"):
@@ -125,6 +126,15 @@ def build(
     finally:
         shutil.rmtree(work, ignore_errors=True)
     return report
+
+
+def without_brackets(rtlil: str) -> str:
+    r"""RTLIL with names like ``\logits[0]``, which Amaranth gives the elements of arrays, as ``\logits.0``.
+
+    ABC9 goes by the printed names of bits: it takes the element for bit 0 of the signal ``\logits`` and Yosys stops with
+    an assertion, or not, depending on what the optimiser left.
+    """
+    return re.sub(r"(?<!\S)\\[^\s\"]*\[[^\s\"]*", lambda name: name[0].replace("[", ".").replace("]", ""), rtlil)
 
 
 def _run(command: list[str], work: Path, out: Path, name: str) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from fpga import budget
 from fpga.boards import ALIASES, BOARDS, board
-from fpga.build import BuildError, build
+from fpga.build import BuildError, build, without_brackets
 from fpga.demo import Demo
 from fpga.pll import dividers
 from fpga.steps import Steps
@@ -118,6 +118,13 @@ def test_a_known_bad_tool_is_refused(tools, tmp_path, monkeypatch):
     monkeypatch.setenv("YOSYS", str(path))
     with pytest.raises(BuildError, match=r"yosys 0\.67 is .*; install another"):
         run(tmp_path / "out")
+
+
+def test_array_elements_get_names_without_brackets():
+    text = 'attribute \\src "x.py[3]"\n  wire width 4 \\a$1.b[0][12].c\n  connect \\a$1.b[0][12].c [3:0] \\d [1]\n'
+    assert without_brackets(text) == (
+        'attribute \\src "x.py[3]"\n  wire width 4 \\a$1.b.0.12.c\n  connect \\a$1.b.0.12.c [3:0] \\d [1]\n'
+    )
 
 
 def test_budgets(tools, tmp_path):
