@@ -30,6 +30,8 @@ SCRIPT = (
     # The last part of synth_ecp5 without `autoname`, which takes as long as all the rest and only names things nicely.
     "hierarchy -check; stat; check -noinit; blackbox =A:whitebox; write_json top.json"
 )
+ROUTER = ("--router", "router2")
+"""The default router gives up neither nor succeeds where the design is dense."""
 CELLS = {"luts": "TRELLIS_COMB", "ffs": "TRELLIS_FF", "block_rams": "DP16KD", "multipliers": "MULT18X18D"}
 """Resources of the report and nextpnr's names for them. A carry counts as the two LUTs it takes."""
 
@@ -74,6 +76,7 @@ def build(
     board, clock_mhz : where it goes and how fast it must be.
     out : folder to make; one that exists is replaced, but only after success.
     seed : of the placer.
+    steps : told of the progress.
     check : raises where the report is not good enough; `out` is then left as it was.
 
     Raises
@@ -87,25 +90,26 @@ def build(
     for name, tool in tools.items():
         if tool.bad:
             raise BuildError(f"{name} {tool.version} is {tool.bad}; install another with: {tool.tool.install}")
-    steps = steps or Steps(STEPS)
+    steps = steps or Steps(quiet=True)
     work = out.with_name(out.name + ".partial")
     shutil.rmtree(work, ignore_errors=True)
     work.mkdir(parents=True)
     try:
-        with steps.step("elaboration"):
-            plan = board.platform().prepare(board.top(demo, clock_mhz), "top")
-            for suffix in ("il", "lpf"):
-                content = plan.files[f"top.{suffix}"]
-                text = content if isinstance(content, str) else content.decode()
-                (work / f"top.{suffix}").write_text(without_brackets(text) if suffix == "il" else text)
-        with steps.step("synthesis"):
-            _run([*tools["yosys"].command, "-q", "-l", "yosys.log", "-p", SCRIPT], work, out, "yosys")
-        with steps.step("place and route"):
-            files = ("--json", "top.json", "--lpf", "top.lpf", "--textcfg", "top.config", "--report", "nextpnr.json")
-            options = (*board.nextpnr, *files, "--freq", f"{clock_mhz:g}", "--seed", str(seed), "--log", "nextpnr.log")
-            _run([*tools["nextpnr-ecp5"].command, "--quiet", *options], work, out, "nextpnr")
-        with steps.step("bitstream"):
-            _run([*tools["ecppack"].command, "--compress", "top.config", "top.bit"], work, out, "ecppack")
+        steps.begin(1, STEPS, "elaboration")
+        plan = board.platform().prepare(board.top(demo, clock_mhz), "top")
+        for suffix in ("il", "lpf"):
+            content = plan.files[f"top.{suffix}"]
+            text = content if isinstance(content, str) else content.decode()
+            (work / f"top.{suffix}").write_text(without_brackets(text) if suffix == "il" else text)
+        steps.begin(2, STEPS, "synthesis")
+        _run([*tools["yosys"].command, "-q", "-l", "yosys.log", "-p", SCRIPT], work, out, "yosys")
+        steps.begin(3, STEPS, "place and route")
+        files = ("--json", "top.json", "--lpf", "top.lpf", "--textcfg", "top.config", "--report", "nextpnr.json")
+        options = (*board.nextpnr, *files, "--freq", f"{clock_mhz:g}", "--seed", str(seed), "--log", "nextpnr.log")
+        _run([*tools["nextpnr-ecp5"].command, "--quiet", *ROUTER, *options], work, out, "nextpnr")
+        steps.begin(4, STEPS, "bitstream")
+        _run([*tools["ecppack"].command, "--compress", "top.config", "top.bit"], work, out, "ecppack")
+        steps.end()
         found = json.loads((work / "nextpnr.json").read_text())
         report = BuildReport(
             board=board.name,
@@ -131,8 +135,8 @@ def build(
 def without_brackets(rtlil: str) -> str:
     r"""RTLIL with names like ``\logits[0]``, which Amaranth gives the elements of arrays, as ``\logits.0``.
 
-    ABC9 goes by the printed names of bits: it takes the element for bit 0 of the signal ``\logits`` and Yosys stops with
-    an assertion, or not, depending on what the optimiser left.
+    ABC9 goes by the printed names of bits: it takes the element for bit 0 of the signal ``\logits``, and Yosys stops
+    with an assertion, or not, depending on what the optimiser left.
     """
     return re.sub(r"(?<!\S)\\[^\s\"]*\[[^\s\"]*", lambda name: name[0].replace("[", ".").replace("]", ""), rtlil)
 

@@ -44,9 +44,11 @@ def bitstream(args: argparse.Namespace) -> None:
     chosen = board(args.board)
     model = Int8Model.load(args.model)
     from fpga.bitstream import bitstream as build_bitstream
+    from fpga.steps import Steps
 
     options = {"target": args.target, "clock_mhz": args.clock, "baud": args.baud, "seed": args.seed}
-    report, limits = build_bitstream(model, chosen, args.out, **options)
+    with Steps() as steps:
+        report, limits = build_bitstream(model, chosen, args.out, steps=steps, **options)
     if args.json:
         print_json({**vars(report), "budget": limits, "out": str(args.out)})
         return

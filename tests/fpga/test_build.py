@@ -12,7 +12,6 @@ from fpga.boards import ALIASES, BOARDS, board
 from fpga.build import BuildError, build, without_brackets
 from fpga.demo import Demo
 from fpga.pll import dividers
-from fpga.steps import Steps
 from rasca_nn.errors import RascaError
 
 from .stub import IDENTITY, Stub
@@ -56,7 +55,7 @@ def tools(tmp_path, monkeypatch):
 def run(out):
     """Build the stub."""
     demo = Demo(Stub(IDENTITY), IDENTITY, clock_hz=CLOCK_MHZ * 1e6)
-    return build(demo, board("ecp5"), out, clock_mhz=CLOCK_MHZ, steps=Steps(4, quiet=True))
+    return build(demo, board("ecp5"), out, clock_mhz=CLOCK_MHZ)
 
 
 def test_report_and_files(tools, tmp_path):
