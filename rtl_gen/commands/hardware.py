@@ -7,26 +7,33 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from rtl_gen.commands.output import add_json, print_json, print_table
+from rtl_gen.commands.output import add_json, print_json, print_table, progress
 
 
 def register(commands: Any) -> None:
     """Add this group's parsers."""
     sub = commands.add_parser("generate", help="accelerator of a model for a target: Verilog, memories, manifest")
-    sub.add_argument("model", type=Path, help="integer model")
+    sub.add_argument("model", type=Path, help="integer model (.int8)")
     sub.add_argument("--target", default="ecp5-85f", help="built-in target or .toml file; default ecp5-85f")
     sub.add_argument("-o", "--out", required=True, type=Path, help="folder to make")
     add_json(sub)
     sub.set_defaults(call=generate)
+
+    sub = commands.add_parser("sim", help="photos through a generated accelerator, compared with the integer model")
+    sub.add_argument("folder", type=Path, help="folder made by rasca generate")
+    sub.add_argument("images", nargs="+", type=Path, metavar="IMAGE")
+    sub.add_argument("--simulator", default="cxxrtl", choices=("cxxrtl", "icarus"), help="default cxxrtl (compiled)")
+    sub.add_argument("--trace", type=Path, metavar="FILE.vcd", help="waveform; one image, cxxrtl")
+    sub.add_argument("--pictures", type=Path, metavar="DIR", help="where the PNGs go; default FOLDER/pictures")
+    add_json(sub)
+    sub.set_defaults(call=sim)
 
 
 def generate(args: argparse.Namespace) -> None:
     """Generate and show the estimates."""
     from fpga.steps import Steps
     from rtl_gen.generate import generate as generate_folder
-    from rtl_gen.target import load_target
 
-    load_target(args.target)
     with Steps() as steps:
         manifest = generate_folder(args.model, args.target, args.out, report=steps.begin)
     if args.json:
@@ -44,3 +51,42 @@ def generate(args: argparse.Namespace) -> None:
         (f"frames a second at {clock['mhz']} MHz", clock["frames_per_second"]),
     ]
     print_table(("", "estimate"), rows, title=f"{manifest['preset']} on {manifest['target']}: {args.out}")
+
+
+def sim(args: argparse.Namespace) -> int:
+    """Exit status 1 if a value or the number of cycles differs."""
+    from rasca_nn.errors import RascaError
+    from rtl_gen.generate import load_generated
+    from sim.picture import draw
+    from sim.simulate import Icarus, compiled, simulate
+
+    if args.trace and (args.simulator != "cxxrtl" or len(args.images) != 1):
+        raise RascaError("--trace takes one image and --simulator cxxrtl")
+    build = load_generated(args.folder)
+    machine = compiled(build, args.trace) if args.simulator == "cxxrtl" else partial(Icarus, build)
+    with progress(f"simulating on {args.simulator}") as tell:
+        found = simulate(build, args.images, machine, tell)
+    pictures = args.pictures or args.folder / "pictures"
+    for item in found:
+        draw(item, pictures / f"{item.image.stem}.png")
+        if not args.json:
+            _show(item, pictures / f"{item.image.stem}.png")
+    if args.json:
+        print_json([item.to_dict() for item in found])
+    return 0 if all(item.ok for item in found) else 1
+
+
+def _show(item: Any, picture: Path) -> None:
+    """One photo for people."""
+    about, comparison = item.to_dict(), item.comparison
+    print(f"{item.image.name}: {about['label']} (class {item.klass}), probability {about['probability']:.4f}")
+    print("  confidence after each row group: " + " ".join(f"{p:.2f}" for p in item.confidence))
+    equal = "as estimated" if item.cycles == item.estimated else f"but {item.estimated:,} were estimated"
+    print(
+        f"  {item.cycles:,} cycles from the first pixel to the decision, {equal}; {item.latency:,} after the last row; "
+        f"multipliers {item.busy:.1%} busy"
+    )
+    print(f"  {comparison.compared:,} values of all layers and steps compared, {comparison.mismatches:,} mismatches")
+    if comparison.first:
+        print(f"  first mismatch: {comparison.first}")
+    print(f"  picture: {picture}")

@@ -1,0 +1,138 @@
+"""`rasca sim`: photos through a generated accelerator, every layer of every step against the integer model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from rasca_hw.counters import REGISTERS
+from rasca_nn import integer
+from rasca_nn.data import load_image
+from rasca_nn.int8_file import Int8Model
+from rtl_gen.build import Build
+from rtl_gen.estimate import estimate
+from sim.compare import Comparison, Trace, compare
+from sim.cxxrtl import Run, Simulator
+from sim.frames import pixel_stream
+
+
+class Machine(Protocol):
+    """A simulator with a model loaded: see :class:`sim.cxxrtl.Simulator`."""
+
+    def run(self, pixels: NDArray[np.uint32], frames: int, *, limit: int, trace: bool = True) -> Run: ...
+
+
+@dataclass(frozen=True)
+class Simulated:
+    """One photo: what the hardware decided and how it compares.
+
+    `confidence` [steps] is the probability of class 1 after each row group; `cycles` are from the first pixel to the
+    decision, `estimated` the manifest's number for the same; `busy` the share of multiplier cycles with a product that counts.
+    """
+
+    image: Path
+    pixels: NDArray[np.uint8]
+    klass: int
+    confidence: NDArray[np.float64]
+    cycles: int
+    estimated: int
+    latency: int
+    busy: float
+    comparison: Comparison
+
+    @property
+    def ok(self) -> bool:
+        """Nothing differs: no value, and not the number of cycles."""
+        return self.comparison.mismatches == 0 and self.cycles == self.estimated
+
+    def to_dict(self) -> dict[str, Any]:
+        """The keys of `rasca sim --json`."""
+        first = self.comparison.first
+        return {
+            "image": str(self.image),
+            "class": self.klass,
+            "label": "person" if self.klass == 1 else "no person",
+            "probability": round(float(self.confidence[-1]), 6),
+            "steps": len(self.confidence),
+            "cycles": self.cycles,
+            "estimated_cycles": self.estimated,
+            "latency_cycles": self.latency,
+            "busy": round(self.busy, 4),
+            "compared": self.comparison.compared,
+            "mismatches": self.comparison.mismatches,
+            "first_mismatch": str(first) if first else None,
+            "confidence": [round(float(p), 6) for p in self.confidence],
+        }
+
+
+def probability(model: Int8Model, logits: NDArray[Any]) -> NDArray[np.float64]:
+    """Softmax of integer logits [..., classes], class 1 (docs/numerics.md, result)."""
+    real = logits.astype(np.float64) * model.scales["classifier.output"]
+    share = np.exp(real - real.max(-1, keepdims=True))
+    return np.asarray(share[..., 1] / share.sum(-1))
+
+
+def traces(model: Int8Model, images: NDArray[np.uint8]) -> list[list[Trace]]:
+    """The integer model's tensors: for each image [h, w, 3] of a batch, for each step, by name."""
+    steps = integer.run(model, torch.from_numpy(images))
+    return [[{n: v[i].numpy().astype(np.int64) for n, v in step.items()} for step in steps] for i in range(len(images))]
+
+
+def cycle_limit(build: Build, frames: int) -> int:
+    """Cycles after which a run has gone wrong: twice what the engines need one after another."""
+    step = sum(e.step_cycles + e.prologue_cycles for e in build.engines)
+    pixels = build.model.config.height * build.model.config.width * 4
+    return 2 * frames * (build.params.steps * step + pixels) + 10_000
+
+
+def simulate(
+    build: Build, images: list[Path], machine: Callable[[], Machine], progress: Callable[[int, int], None] | None = None
+) -> list[Simulated]:
+    """Each photo as a single frame from reset on a machine of its own. Raises RascaError for a photo that cannot be read."""
+    config = build.model.config
+    photos = [load_image(path, config.height, config.width) for path in images]
+    estimated = estimate(build, 1)[0].frame_cycles
+    found = []
+    for i, (path, photo) in enumerate(zip(images, photos, strict=True)):
+        run = machine().run(pixel_stream(photo), 1, limit=cycle_limit(build, 1))
+        registers = dict(zip(REGISTERS, (int(v) for v in run.counters[0]), strict=False))
+        products = int(run.counters[0][len(REGISTERS) :].sum())
+        found.append(
+            Simulated(
+                image=path,
+                pixels=photo,
+                klass=int(run.results["klass"][0]),
+                confidence=probability(build.model, run.confidences["logits"]),
+                cycles=registers["frame_cycles"],
+                estimated=estimated,
+                latency=registers["latency"],
+                busy=products / (registers["multipliers"] * registers["frame_cycles"]),
+                comparison=compare(build, run, traces(build.model, photo[None]))[0],
+            )
+        )
+        if progress:
+            progress(i + 1, len(images))
+    return found
+
+
+@dataclass(frozen=True)
+class Icarus:
+    """The generated Verilog in Icarus, driven by cocotb."""
+
+    build: Build
+
+    def run(self, pixels: NDArray[np.uint32], frames: int, *, limit: int, trace: bool = True) -> Run:
+        from sim.icarus import run_accelerator
+
+        return run_accelerator(self.build.params, pixels, frames, limit=limit)
+
+
+def compiled(build: Build, vcd: Path | None = None) -> Callable[[], Machine]:
+    """Machines of the compiled simulator."""
+    return lambda: Simulator(build.params, vcd=vcd)
