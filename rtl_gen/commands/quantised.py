@@ -69,20 +69,30 @@ def evaluate(args: argparse.Namespace) -> int:
     from rasca_nn.int8_file import Int8Model
 
     model = load_float(args.model) if args.engine == "float" else Int8Model.load(args.model)
+    engine: Any = args.engine
+    if isinstance(model, Int8Model) and args.engine == "rtl":
+        from rtl_gen.build import build
+        from rtl_gen.target import load_target
+        from sim.engine import RtlEngine
+
+        engine = RtlEngine(build(model, load_target(args.target)))
     with progress("photos") as tell:
-        found = evaluate_model(
-            model, args.data, engine=args.engine, split=_split(args), limit=args.limit, progress=tell
-        )
+        found = evaluate_model(model, args.data, engine=engine, split=_split(args), limit=args.limit, progress=tell)
+    if not isinstance(engine, str):
+        found |= {"compared": engine.compared, "mismatches": engine.mismatches}
+    status = int(found.get("mismatches", 0) > 0)
     if args.json:
         print_json(found)
-        return 0
+        return status
     keys = ("n", "accuracy", "balanced_accuracy", "tpr", "tnr")
     rows = [
         (name, *("" if part[key] is None else part[key] for key in keys))
         for name, part in {"all": found, **found["groups"]}.items()
     ]
     print_table(("photos", *keys), rows)
-    return 0
+    if "mismatches" in found:
+        print(f"{found['compared']:,} values compared with the integer model, {found['mismatches']:,} mismatches")
+    return status
 
 
 def _split(args: argparse.Namespace) -> str | None:

@@ -11,6 +11,21 @@ import pytest
 from rasca_nn.config import PRESETS
 from rtl_gen import cli
 
+COMMANDS = [
+    "presets",
+    "count",
+    "train",
+    "import",
+    "quantize",
+    "evaluate",
+    "generate",
+    "sim",
+    "bitstream",
+    "run",
+    "doctor",
+]
+"""Users' scripts depend on these names."""
+
 
 def error_line(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
     """Run a command that must fail as documented; its one line."""
@@ -42,7 +57,7 @@ def test_wrong_arguments(capsys, arguments):
     assert "--help" in error_line(capsys, *arguments)
 
 
-@pytest.mark.parametrize("arguments", [("--help",), *((name, "--help") for name in ("presets", "doctor"))])
+@pytest.mark.parametrize("arguments", [("--help",), *((name, "--help") for name in COMMANDS)])
 def test_help(capsys, arguments):
     with pytest.raises(SystemExit) as stop:
         cli.main(arguments)

@@ -73,6 +73,11 @@ def test_quantize_and_evaluate(capsys, data, network, tmp_path):
         assert json.loads(rasca(capsys, *command, "--limit", 10, "--json"))["n"] == 10
         assert "balanced_accuracy" in rasca(capsys, *command)
 
+    command = ("evaluate", out, "--data", data, "--engine", "rtl", "--target", "small", "--split", "all", "--limit", 6)
+    found = json.loads(rasca(capsys, *command, "--json"))
+    assert (found["n"], found["mismatches"]) == (6, 0)
+    assert found["compared"] == 6 * (4 * 2 + 2 + 1 + 1)
+
 
 def test_import(capsys, network, tmp_path):
     state = RaScaNet(preset("tiny")).state_dict()
@@ -99,6 +104,10 @@ def test_import(capsys, network, tmp_path):
         (("train", "--preset", "tinny", "--data", "{data}", "-o", "x"), "nearest is 'tiny'"),
         (("train", "--preset", "tiny", "--data", "{data}", "-o", "x", "--epochs", "0"), "epochs must be at least 1"),
         (("train", "--preset", "tiny", "--data", "{data}", "-o", "x", "--epochs", "many"), "invalid int value"),
+        (("generate", "{text}", "-o", "x"), "not a whole model file"),
+        (("generate", "{text}", "-o", "."), "was not made by rasca generate"),
+        (("sim", "{data}", "photo.png"), "is not a folder made by rasca generate"),
+        (("sim", "{data}", "photo.png", "--simulator", "verilator"), "nearest is"),
         (("bitstream", "{text}", "-o", "x"), "not a whole model file"),
         (("bitstream", "{text}", "--board", "ecp6", "-o", "x"), "nearest is 'ecp5'"),
     ],
