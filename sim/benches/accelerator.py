@@ -9,7 +9,7 @@ from typing import Any
 
 import cocotb
 import numpy as np
-from cocotb.triggers import RisingEdge
+from cocotb.triggers import SimTimeoutError, with_timeout
 
 from sim.benches import case
 from sim.benches.streams import StreamDriver, StreamMonitor, WriteMonitor
@@ -39,17 +39,22 @@ async def frames(dut: Any) -> None:
     driver = StreamDriver(dut, "pixels", edge, given["idle"])
     results = StreamMonitor(dut, "results", edge, given["stall"])
     confidences = StreamMonitor(dut, "confidences", edge, given["stall"])
-    monitors = [WriteMonitor(dut, int(e), int(g), edge, RisingEdge) for e, g in given["traces"]]
+    monitors = [WriteMonitor(dut, int(e), int(g), edge) for e, g in given["traces"]]
     words = [None if w & BUBBLE else w & PAYLOAD for w in given["pixels"].tolist()]
     tasks = [cocotb.start_soon(m.run()) for m in (results, confidences, *monitors)]
     tasks.append(cocotb.start_soon(driver.send(words)))
 
     counters: list[list[int]] = []
     while len(counters) < given["frames"]:
+        left = given["limit"] - (case.cycle() - begin)
+        try:
+            await with_timeout(results.wait(len(counters) + 1), max(1, left) * case.PERIOD, "ns")
+        except SimTimeoutError:
+            raise AssertionError(
+                f"{len(counters)} of {given['frames']} results after {given['limit']} cycles"
+            ) from None
         await edge
-        if len(results.items) > len(counters):
-            counters.append(await read_counters(dut, edge, given["registers"]))
-        assert case.cycle() - begin < given["limit"], f"{len(counters)} results after {given['limit']} cycles"
+        counters.append(await read_counters(dut, edge, given["registers"]))
     for task in tasks:
         if task.done():
             task.result()

@@ -14,6 +14,7 @@ from itertools import cycle, repeat
 from typing import Any
 
 import numpy as np
+from cocotb.triggers import Event, RisingEdge
 
 from sim.benches.case import cycle as now
 
@@ -48,17 +49,19 @@ class StreamDriver:
     async def send(self, payloads: Iterable[int | None]) -> None:
         """All payloads, one after the other; None is a cycle without one."""
         for payload in payloads:
-            while payload is None or not next(self.pattern):
+            if payload is None:
                 self.valid.value = 0
                 await self.edge
-                if payload is None:
-                    break
-            if payload is None:
                 continue
+            while not next(self.pattern):
+                self.valid.value = 0
+                await self.edge
             self.valid.value = 1
             self.payload.value = payload
             await self.edge
             while not self.ready.value:
+                # Asleep until then: most of the time a camera is faster than the accelerator.
+                await RisingEdge(self.ready)
                 await self.edge
         self.valid.value = 0
 
@@ -76,7 +79,9 @@ class StreamMonitor:
         self.payload = getattr(dut, f"{name}__payload")
         self.edge = edge
         self.pattern = pattern(stall)
+        self.always = stall == "none"
         self.items: list[tuple[int, int]] = []
+        self.received = Event()
 
     async def run(self) -> None:
         """For as long as the bench runs."""
@@ -84,6 +89,8 @@ class StreamMonitor:
         while True:
             ready = next(self.pattern)
             self.ready.value = int(ready)
+            if self.always and not self.valid.value:
+                await RisingEdge(self.valid)
             await self.edge
             if self.valid.value:
                 payload = int(self.payload.value)
@@ -91,6 +98,7 @@ class StreamMonitor:
                 waiting = None if ready else payload
                 if ready:
                     self.items.append((now(), payload))
+                    self.received.set()
             else:
                 assert waiting is None, f"{self.name}: valid fell before the transfer"
 
@@ -98,23 +106,28 @@ class StreamMonitor:
     def payloads(self) -> list[int]:
         return [payload for _, payload in self.items]
 
+    async def wait(self, count: int) -> None:
+        """Until so many items have come."""
+        while len(self.items) < count:
+            self.received.clear()
+            await self.received.wait()
+
 
 class WriteMonitor:
     """The words one lockstep group of an engine writes: (cycle, instruction, address, word)."""
 
-    def __init__(self, dut: Any, engine: int, group: int, edge: Any, rising: Any) -> None:
+    def __init__(self, dut: Any, engine: int, group: int, edge: Any) -> None:
         name = f"trace_{engine}_{group}_"
         self.valid, self.instruction, self.address, self.word = (
             getattr(dut, name + part) for part in ("valid", "instruction", "address", "word")
         )
         self.edge = edge
-        self.begins = rising(self.valid)
         self.writes: list[tuple[int, int, int, int]] = []
 
     async def run(self) -> None:
         """For as long as the bench runs; asleep while nothing is written."""
         while True:
-            await self.begins
+            await RisingEdge(self.valid)
             await self.edge
             while self.valid.value:
                 word = int(self.word.value)

@@ -1,0 +1,207 @@
+"""Multiplier, systolic array, feeder, packer and state pool on Icarus against the integer model: values and latency."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+
+from rasca_hw import array, feeder, multiplier, pool
+from rasca_hw.array import SystolicArray
+from rasca_hw.feeder import Feeder, Tap
+from rasca_hw.multiplier import Multiplier
+from rasca_hw.packer import Packer
+from rasca_hw.pool import StatePool
+from rasca_nn.config import preset
+from rasca_nn.int8_file import Layer
+from rasca_nn.integer import IntegerNet, accumulate
+from rasca_nn.random_model import random_int8_model
+from sim.benches.streams import pattern
+from tests.hw.player import lanes, play, signed, split
+
+
+def layer(weight: NDArray[np.int64]) -> Layer:
+    """A convolution without bias."""
+    return Layer("test", weight.astype(np.int8), np.zeros(len(weight), np.int32), np.zeros(len(weight), np.uint8))
+
+
+def sums(weight: NDArray[np.int64], x: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The integer model's sums: weight [out, in, 1, kw], x [in, width] to [out, width]."""
+    return accumulate(layer(weight), torch.from_numpy(x)[None, :, None])[0, :, 0].numpy()
+
+
+@pytest.mark.parametrize(("a_bits", "b_bits"), [(8, 8), (12, 16)])
+def test_multiplier(a_bits: int, b_bits: int) -> None:
+    rng = np.random.default_rng(a_bits)
+    a, b = (rng.integers(-(1 << n - 1), 1 << n - 1, 60) for n in (a_bits, b_bits))
+    ends = [
+        (i, j) for i in (-(1 << a_bits - 1), (1 << a_bits - 1) - 1) for j in (-(1 << b_bits - 1), (1 << b_bits - 1) - 1)
+    ]
+    a[:4], b[:4] = zip(*ends, strict=True)
+    seen = play(Multiplier(a_bits, b_bits), {"a": (a, a_bits), "b": (b, b_bits)}, "product")
+    product = signed(seen["product"], a_bits + b_bits)
+    late = multiplier.LATENCY
+    np.testing.assert_array_equal(product[late:], (a * b)[:-late])
+
+
+@pytest.mark.parametrize("idle", ["none", "random:3:60", "bursts:1:4"])
+def test_systolic_array(idle: str) -> None:
+    """Passes of different lengths, one after another and with idle cycles between."""
+    rows, columns, bits = 3, 5, 24
+    rng = np.random.default_rng(1)
+    go = pattern(idle)
+    weights, activations, first, last, passes = [], [], [], [], []
+    for taps in (columns, columns + 4, 3 * columns, columns, columns + 1):
+        while not next(go):
+            weights.append(0x7F7F7F)
+            activations.append(rng.integers(0, 1 << 32))
+            first.append(0)
+            last.append(0)
+        w = rng.choice([-128, -127, 127, *range(-9, 9)], (rows, taps, 1, 1))
+        x = rng.integers(-128, 128, (taps, columns))
+        weights += lanes(w[:, :, 0, 0].T)
+        activations += lanes(x)
+        first += [1] + [0] * (taps - 1)
+        last += [0] * (taps - 1) + [1]
+        passes.append((len(last) - 1, sums(w, x)))
+    for values in (weights, activations, first, last):
+        values += [0] * (array.LATENCY + rows + columns)
+    inputs = {
+        "weights": (weights, 8 * rows),
+        "activations": (activations, 8 * columns),
+        "first": (first, 1),
+        "last": (last, 1),
+    }
+    seen = play(SystolicArray(rows=rows, columns=columns, acc_width=bits), inputs, "sums", "valid")
+    got = split(seen["sums"], rows, bits)
+    valid = split(seen["valid"], rows, 1, signed=False)
+    expected_valid = np.zeros_like(valid)
+    for end, expected in passes:
+        for r in range(rows):
+            at = end + array.LATENCY + r + np.arange(columns)
+            expected_valid[at, r] = 1
+            np.testing.assert_array_equal(got[at, r], expected[r], f"pass that ends in cycle {end}, row {r}")
+    np.testing.assert_array_equal(valid, expected_valid)
+
+
+@pytest.mark.parametrize("unsigned", [False, True])
+@pytest.mark.parametrize("width", [10, 13])
+def test_feeder(width: int, unsigned: bool) -> None:
+    """The three windows of each block are the integer model's image shifted by one column, zeros outside."""
+    columns = 5
+    words = -(-width // columns)
+    rng = np.random.default_rng(width)
+    x = np.zeros((1, words * columns), np.int64)
+    x[:, :width] = rng.integers(0, 256, width) if unsigned else rng.integers(-128, 128, width)
+    flip = 128 if unsigned else 0
+    stored = [*lanes((x - flip).reshape(words, columns))]
+    taps, read, expected = [], [], []
+    for b in range(words):
+        for window in range(3):
+            edges = {"left_edge": b == 0, "right_edge": b == words - 1, "pad_low": unsigned}
+            taps.append(Tap.const({"window": window, **edges}).as_bits())
+            at = b + window - 1
+            read.append(stored[at] if 0 <= at < words else 0x5A5A5A5A5A)
+            one = np.zeros((1, 1, 1, 3), np.int64)
+            one[..., window] = 1
+            expected.append(sums(one, x)[0, b * columns : (b + 1) * columns] - flip)
+    taps += [0] * (feeder.LATENCY + 1)
+    read = [0, *read] + [0] * feeder.LATENCY
+    inputs = {"tap": (taps, Tap.as_shape().size), "word": (read, 8 * columns)}
+    seen = split(play(Feeder(columns), inputs, "operands")["operands"], columns)
+    np.testing.assert_array_equal(seen[feeder.LATENCY :][: len(expected)], np.array(expected))
+
+
+def test_feeder_narrow() -> None:
+    """1-wide taps pass words on, one a cycle."""
+    rng = np.random.default_rng(2)
+    words = rng.integers(-128, 128, (20, 4))
+    tap = Tap.const({"window": 1, "left_edge": 1, "right_edge": 1, "pad_low": 1}).as_bits()
+    fill = [0] * feeder.LATENCY
+    seen = play(Feeder(4), {"tap": ([tap] * 20 + fill, 5), "word": ([0, *lanes(words), *fill[1:]], 32)}, "operands")
+    np.testing.assert_array_equal(split(seen["operands"], 4)[feeder.LATENCY :], words)
+
+
+@pytest.mark.parametrize("idle", ["none", "random:5:50"])
+def test_packer(idle: str) -> None:
+    """Raster-order values in words; the lanes behind a row's end hold the fill."""
+    columns, width = 5, 13
+    rng = np.random.default_rng(7)
+    go = pattern(idle)
+    steps: list[tuple[int, int, int, int]] = []
+    expected = []
+    for fill in (0, 0x80, 0):
+        row = rng.integers(0, 256, width)
+        padded = np.full(-(-width // columns) * columns, fill)
+        padded[:width] = row
+        for i, value in enumerate(row):
+            while not next(go):
+                steps.append((0, 0xEE, int(rng.integers(columns)), 0xEE))
+            steps.append((1, int(value), i % columns, fill))
+            if i % columns == columns - 1 or i == width - 1:
+                word = padded[i // columns * columns :][:columns]
+                expected.append((len(steps), word))
+    steps.append((0, 0, 0, 0))
+    ports = [[s[i] for s in steps] for i in range(4)]
+    inputs = {
+        name: (values, bits)
+        for name, values, bits in zip(("valid", "value", "lane", "fill"), ports, (1, 8, 3, 8), strict=True)
+    }
+    seen = split(play(Packer(columns), inputs, "word")["word"], columns, signed=False)
+    for cycle, word in expected:
+        np.testing.assert_array_equal(seen[cycle], word, f"cycle {cycle}")
+
+
+@pytest.mark.parametrize(
+    ("columns", "kind", "idle"), [(7, "mean+max", "none"), (15, "mean", "random:4:70"), (2, "mean+max", "none")]
+)
+def test_state_pool(columns: int, kind: str, idle: str) -> None:
+    """Rows a cycle apart; ordinary channels, and those of extreme values that the clamp meets."""
+    rows, passes = 3, 6
+    config = replace(preset("tiny"), width=16 * columns, pool=kind)
+    rng = np.random.default_rng(columns)
+    state = rng.integers(-128, 128, (rows * passes, columns))
+    state[0], state[1], state[2] = 127, -128, np.sign(np.arange(columns) - columns // 2) * 127
+    expected = IntegerNet(random_int8_model(config, 0)).pool(torch.from_numpy(state)[None])[0].numpy()
+    go = pattern(idle)
+    value: list[int] = []
+    valid: list[int] = []
+    end: list[int] = []
+    ends = []
+    for p in range(passes):
+        for c in range(columns):
+            while not next(go):
+                value.append(99)
+                valid.append(0)
+                end.append(0)
+            value.append(p * columns + c)
+            valid.append(1)
+            end.append(c == columns - 1)
+        ends.append(len(end) - 1)
+        for values in (value, valid, end):
+            values += [0] * rows
+    late = [0] * (pool.LATENCY + rows)
+    ports = []
+    for r in range(rows):
+        data = [
+            int(state[(v // columns) * rows + r, v % columns]) if ok else 77 for v, ok in zip(value, valid, strict=True)
+        ]
+        ports.append([[0] * r + values + late[r:] for values in (data, valid, end)])
+    inputs = {
+        "values": (lanes(np.array([p[0] for p in ports]).T), 8 * rows),
+        "valid": (lanes(np.array([p[1] for p in ports]).T, 1), rows),
+        "end": (lanes(np.array([p[2] for p in ports]).T, 1), rows),
+    }
+    unit = StatePool(rows=rows, columns=columns, with_max=kind == "mean+max")
+    seen = play(unit, inputs, "pooled", "done")
+    pooled = signed(seen["pooled"], 8)
+    done = np.zeros(len(pooled), np.int64)
+    for p, cycle in enumerate(ends):
+        for r in range(rows):
+            at = cycle + r + pool.LATENCY
+            done[at] = 1
+            assert pooled[at] == expected[p * rows + r], f"pass {p}, row {r}"
+    np.testing.assert_array_equal(seen["done"], done)
