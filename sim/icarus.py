@@ -1,6 +1,7 @@
 """The event-driven simulator: Amaranth -> Verilog -> Icarus, driven by cocotb benches (:mod:`sim.benches`).
 
-Slower than the compiled simulator by two orders of magnitude, but it runs the Verilog that is shipped, and one unit alone.
+Slower than the compiled simulator by three orders of magnitude, but it runs the Verilog that is shipped, and one
+unit alone.
 """
 
 from __future__ import annotations
@@ -115,7 +116,7 @@ def run_bench(source: str, bench: str, case: Arrays, *, folder: Path | None = No
 
 
 def check_results(results: Path, bench: str, log: Path) -> None:
-    """Raises IcarusError unless at least one test ran and all passed; cocotb alone accepts a filter that matches nothing."""
+    """Raises IcarusError unless at least one test ran and all passed; cocotb itself is content where none ran."""
     if not results.exists():
         raise IcarusError(f"bench {bench} left no results; {_last_line(log)}")
     tests = list(ElementTree.parse(results).iter("testcase"))

@@ -1,1 +1,1 @@
-"""cocotb test modules; :func:`sim.icarus.run_bench` runs them inside the simulator, one unit or the whole accelerator each."""
+"""cocotb test modules, run inside the simulator by :func:`sim.icarus.run_bench`: one unit or the accelerator each."""

@@ -34,7 +34,7 @@ def cycle() -> int:
 
 
 async def start(dut: Any) -> Any:
-    """Starts the clock and resets for two cycles; the bench goes on just after an edge. Returns the trigger of that edge."""
+    """Starts the clock and resets for two cycles; the bench goes on just after an edge. Returns that edge's trigger."""
     if hasattr(dut, "clk"):
         cocotb.start_soon(Clock(dut.clk, PERIOD, unit="ns").start())
         edge = RisingEdge(dut.clk)
