@@ -1,9 +1,10 @@
 """The accelerator: row interface, engines, result.
 
-    pixels -> LineBuffer -> Engine (heads, in lockstep) -> FeatureLink -> Engine (attention, ConvGRU, classifier) -> results
+    pixels -> LineBuffer -> Engine (heads, in lockstep) -> FeatureLink -> Engine (attention, ConvGRU, classifier) ->
+    results
 
-While the second engine works on step t, the first works on step t + 1. With a single engine, it runs the whole program and
-there is no link.
+While the second engine works on step t, the first works on step t + 1. With a single engine, it runs the whole
+program and there is no link.
 """
 
 from __future__ import annotations

@@ -7,8 +7,8 @@
     weight 1 -> PE ------------>  PE -> ...  -> drain of row 1: one cycle later
                  :                 :
 
-A weight moves one column a cycle, an activation one row a cycle, so that no operand fans out. Column c ends a pass one cycle
-after column c - 1: results leave a row one a cycle, in raster order, with no register to hold them.
+A weight moves one column a cycle, an activation one row a cycle, so that no operand fans out. Column c ends a pass
+one cycle after column c - 1: results leave a row one a cycle, in raster order, with no register to hold them.
 """
 
 from __future__ import annotations
@@ -23,7 +23,9 @@ from .multiplier import LATENCY as MULTIPLIER_LATENCY
 from .multiplier import Multiplier
 
 LATENCY = MULTIPLIER_LATENCY + 3
-"""Cycles from a pass's last operands at column 0, row 0 to the sum on `sums[0]`; row r is r, column c another c cycles later."""
+"""Cycles from a pass's last operands at column 0, row 0 to the sum on `sums[0]`; row r is r, column c another c cycles
+later.
+"""
 
 MUX_FAN_IN = 4
 
@@ -40,8 +42,8 @@ def delay(m: Module, value: Any, cycles: int, *, name: str, reset_less: bool = T
 class ProcessingElement(wiring.Component):
     """`sum <= (0 if first else sum) + weight * activation`, and operands passed on a cycle later.
 
-    `first` and `last` come with the product, `multiplier.LATENCY` cycles after the operands; `last_out` therefore says that
-    `sum` is complete, for one cycle.
+    `first` and `last` come with the product, `multiplier.LATENCY` cycles after the operands; `last_out` therefore
+    says that `sum` is complete, for one cycle.
     """
 
     def __init__(self, acc_width: int) -> None:

@@ -1,7 +1,7 @@
 """The drain sequencer: says what becomes of each sum that leaves an array.
 
-It runs the same program as the issue sequencer but is driven by the sums of row 0 alone: each counts one column. What it
-decides travels with the sum through the post-processing stages and from row to row, a cycle each.
+It runs the same program as the issue sequencer but is driven by the sums of row 0 alone: each counts one column. What
+it decides travels with the sum through the post-processing stages and from row to row, a cycle each.
 """
 
 from __future__ import annotations
@@ -70,9 +70,7 @@ class DrainSequencer(wiring.Component):
         self.layout = record_layout(halves)
         self.records = [encode(self.layout, h) for h in halves]
         self.control_layout = control_layout(params, len(params.biases[0]) + params.rows)
-        super().__init__(
-            {"valid": In(1), "control": Out(self.control_layout), "pass_done": Out(1), "restart": In(1)}
-        )
+        super().__init__({"valid": In(1), "control": Out(self.control_layout), "pass_done": Out(1), "restart": In(1)})
 
     def elaborate(self, platform: Any) -> Module:
         m = Module()

@@ -11,7 +11,7 @@ from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import data, memory, wiring
 from amaranth.lib.wiring import In, Out
 
-from . import array, feeder, issue, pool, post
+from . import array, feeder, pool, post
 from .array import SystolicArray, delay
 from .drain import DrainSequencer
 from .feeder import Feeder
@@ -27,7 +27,7 @@ MAX_POOL_ROWS = 6
 
 
 def drain_latency(params: EngineParams) -> int:
-    """Cycles from the address of a pass's last tap to the cycle in which column 0 of row 0 is written (row r: r later)."""
+    """Cycles from the address of a pass's last tap to the write of column 0 of row 0; row r follows r cycles later."""
     stages = PostParams(params.acc_width, params.columns, params.tables).value_stage
     return feeder.LATENCY + array.LATENCY + stages + 2
 
@@ -50,13 +50,15 @@ class Engine(wiring.Component):
     """Members (beside those of :class:`~rasca_hw.issue.IssueSequencer` with the same names)
     -------
     line_address, line_word : read port of the line buffer, data a cycle after the address.
-    write : each group's finished words {address, word, instruction, destinations}, one a cycle; `features` is `write` of
-        words for the next engine, for each group.
+    write : each group's finished words {address, word, instruction, destinations}, one a cycle; `features` is `write`
+        of words for the next engine, for each group.
     receive, receive_ready : words from the engine before; taken when `receive_ready`.
     logit_valid, logit : logits in ascending order.
     """
 
-    def __init__(self, params: EngineParams, *, steps: int, rows: int, kernel_height: int, line_words: int, row_words: int):
+    def __init__(
+        self, params: EngineParams, *, steps: int, rows: int, kernel_height: int, line_words: int, row_words: int
+    ):
         self.params = params
         self.issue = IssueSequencer(
             params, steps=steps, rows=rows, kernel_height=kernel_height, line_words=line_words, row_words=row_words
@@ -160,10 +162,14 @@ class Engine(wiring.Component):
         m.d.comb += read.addr.eq(seq.address)
         lines = delay(m, seq.lines, 1, name=prefix + "lines", reset_less=False)
 
-        weights = memory.Memory(shape=8 * params.rows, depth=max(2, len(params.weights[group])), init=params.weights[group])
+        weights = memory.Memory(
+            shape=8 * params.rows, depth=max(2, len(params.weights[group])), init=params.weights[group]
+        )
         m.submodules[prefix + "weights"] = weights
         weight_read = weights.read_port()
-        m.d.comb += weight_read.addr.eq(delay(m, seq.weight_address, feeder.LATENCY - 2, name=prefix + "weight_address"))
+        m.d.comb += weight_read.addr.eq(
+            delay(m, seq.weight_address, feeder.LATENCY - 2, name=prefix + "weight_address")
+        )
 
         m.submodules[prefix + "feeder"] = feed = Feeder(params.columns)
         m.submodules[prefix + "array"] = systolic = SystolicArray(
@@ -181,7 +187,9 @@ class Engine(wiring.Component):
         self._write_words(m, group, prefix, post_rows, write, at)
         return systolic.valid[0]
 
-    def _post_rows(self, m: Module, group: int, prefix: str, systolic: SystolicArray, at: Callable[[int, int], Any]) -> list[RowPost]:
+    def _post_rows(
+        self, m: Module, group: int, prefix: str, systolic: SystolicArray, at: Callable[[int, int], Any]
+    ) -> list[RowPost]:
         params = self.params
         biases = params.biases[group]
         mask = (1 << params.acc_width) - 1

@@ -1,7 +1,7 @@
 """From words of activations to the array's operands: the three shifted windows of a 3-wide kernel, without im2col.
 
-A wide tap group reads the previous, the current and the next word in three cycles; each read feeds one window, so that one
-read a cycle is enough:
+A wide tap group reads the previous, the current and the next word in three cycles; each read feeds one window, so
+that one read a cycle is enough:
 
     read      previous   current    next
     window    {p[-1], c[0..C-2]}   {c[0..C-1]}   {c[1..C-1], n[0]}
@@ -35,7 +35,9 @@ class Tap(data.Struct):
 
 
 class Feeder(wiring.Component):
-    """Forms windows. `word` is the memory's output for the tap of the cycle before; `operands` come `LATENCY` cycles after the tap."""
+    """Forms windows. `word` is the memory's output for the tap of the cycle before; `operands` come `LATENCY` cycles
+    after the tap.
+    """
 
     def __init__(self, columns: int) -> None:
         self.columns = columns

@@ -3,8 +3,8 @@
     for y in output rows: for g in channel groups: for b in blocks of columns:    one pass
         for i in taps (kernel row, input channel): for the windows of a wide kernel:    one cycle
 
-A pass never stops; the sequencer waits between passes only: `delay` cycles before a layer (for results it depends on), for
-rows of the line buffer, for features and for the credit to send some.
+A pass never stops; the sequencer waits between passes only: `delay` cycles before a layer (for results it depends
+on), for rows of the line buffer, for features and for the credit to send some.
 """
 
 from __future__ import annotations
@@ -34,12 +34,15 @@ class IssueSequencer(wiring.Component):
     products : products the array makes with this tap (valid rows x valid columns of one group).
     rows_available, rows_done : kernel rows the line buffer holds; how many it may free (a pulse).
     features_full, features_taken : handshake for received features (taken: a pulse at the start of the reading layer).
-    credit, credit_taken, credit_given : handshake for sent features; given: a pulse when received ones are no longer read.
+    credit, credit_taken, credit_given : handshake for sent features; given: a pulse when received ones are no longer
+        read.
     drained : all started passes have been drained.
     abort, restart : the frame was truncated: once nothing more is in flight, start over.
     """
 
-    def __init__(self, params: EngineParams, *, steps: int, rows: int, kernel_height: int, line_words: int, row_words: int):
+    def __init__(
+        self, params: EngineParams, *, steps: int, rows: int, kernel_height: int, line_words: int, row_words: int
+    ):
         self.params = params
         self.steps = steps
         self.rows = rows
@@ -183,7 +186,12 @@ class IssueSequencer(wiring.Component):
                     m.d.sync += [window.eq(window + 1), address.eq(self._wrap(address + 1, record.lines))]
                 with m.Else():
                     next_start = self._wrap(tap_start + record.tap_step, record.lines)
-                    m.d.sync += [window.eq(~record.wide), tap.eq(tap - 1), tap_start.eq(next_start), address.eq(next_start)]
+                    m.d.sync += [
+                        window.eq(~record.wide),
+                        tap.eq(tap - 1),
+                        tap_start.eq(next_start),
+                        address.eq(next_start),
+                    ]
                 with m.If(pass_last & (record.gap != 0)):
                     m.d.sync += [idle.eq(1), gap.eq(record.gap)]
                 with m.If(idle):

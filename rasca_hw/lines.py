@@ -1,9 +1,9 @@
 """The row interface: checks the pixel stream, normalises it and keeps the last rows in a circular line buffer.
 
-A row is stored as words of C columns, one word a colour: address 1 + (row mod `line_rows`) * 3 * words + colour * words + word.
-Nothing downstream ever waits for a pixel that does not come: a short line counts as complete, a long one is cut, and a frame
-cut off by a new start of frame is ended at the next group with `abort`. Each of these is recorded in the frame's
-`errors`; the contents of such a frame's rows do not matter then, since its result is marked.
+A row is stored as words of C columns, one word a colour: address 1 + (row mod `line_rows`) * 3 * words + colour *
+words + word. Nothing downstream ever waits for a pixel that does not come: a short line counts as complete, a long
+one is cut, and a frame cut off by a new start of frame is ended at the next group with `abort`. Each of these is
+recorded in the frame's `errors`; the contents of such a frame's rows do not matter then, since its result is marked.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """A signed multiplier with all its registers.
 
-Latency 3: operands, pipeline, product. On an ECP5 it is one MULT18X18D with its own registers (Yosys infers the block but
-absorbs no register into it); elsewhere it is plain logic of the same latency.
+Latency 3: operands, pipeline, product. On an ECP5 it is one MULT18X18D with its own registers (Yosys infers the block
+but absorbs no register into it); elsewhere it is plain logic of the same latency.
 """
 
 from __future__ import annotations

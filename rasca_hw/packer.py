@@ -12,7 +12,8 @@ from amaranth.lib.wiring import In, Out
 class Packer(wiring.Component):
     """Puts `value` into `lane` of `word` a cycle later; lane 0 first fills the others with `fill`.
 
-    The word holds until its lane 0 comes again. Lanes past the end of a row so hold a stored zero, as the feeder expects.
+    The word holds until its lane 0 comes again. Lanes past the end of a row so hold a stored zero, as the feeder
+    expects.
     """
 
     def __init__(self, columns: int) -> None:

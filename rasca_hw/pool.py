@@ -1,6 +1,7 @@
 """Pooling of the hidden state for the classifier: mean, or mean + max, over the columns.
 
-`p = clamp((S * m + 2^13) >> 14)` or `p = clamp((S * m + M * 2^14 + 2^14) >> 15)`, m = round(2^14 / n); see docs/numerics.md.
+`p = clamp((S * m + 2^13) >> 14)` or `p = clamp((S * m + M * 2^14 + 2^14) >> 15)`, m = round(2^14 / n); see
+docs/numerics.md.
 """
 
 from __future__ import annotations

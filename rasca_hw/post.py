@@ -3,7 +3,8 @@
     cycle   0       1..2     3      4       5       6       7        8          9..11      12
            sum -> (read) -> +bias -> >> -> clamp -> table -> v -> up, x - v -> multiply -> value
 
-Rows without tables and elementwise work end after the clamp, with `value` in cycle 6. Integer formulas: docs/numerics.md.
+Rows without tables and elementwise work end after the clamp, with `value` in cycle 6. Integer formulas:
+docs/numerics.md.
 """
 
 from dataclasses import dataclass

@@ -1,11 +1,11 @@
 """The instruction: one layer, as the issue side and the drain side of an engine see it.
 
-The two sides run the same program, each at its own time: the issue sequencer walks over taps and starts passes, the drain
-sequencer counts the results that come out. The layout of both halves is defined here only; the generator encodes with it
-and the sequencers decode with it.
+The two sides run the same program, each at its own time: the issue sequencer walks over taps and starts passes, the
+drain sequencer counts the results that come out. The layout of both halves is defined here only; the generator
+encodes with it and the sequencers decode with it.
 
-A *pass* computes `rows` output channels x `columns` neighbouring columns; a layer is a loop over output rows, channel groups
-and blocks of columns (innermost), one pass each.
+A *pass* computes `rows` output channels x `columns` neighbouring columns; a layer is a loop over output rows, channel
+groups and blocks of columns (innermost), one pass each.
 """
 
 from __future__ import annotations

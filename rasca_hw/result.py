@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from amaranth.hdl import Module, Mux, Signal, signed
+from amaranth.hdl import Module, Signal, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -18,7 +18,8 @@ class ResultUnit(wiring.Component):
     cut : the frame ends without further steps (truncated).
     errors : of the frame that is being finished.
     decided : a pulse with each frame's end; `results` holds from the next cycle until read.
-    confidences, results : one item a step, one a frame. An item not read in time is lost; `overrun` says so in the next result.
+    confidences, results : one item a step, one a frame. An item not read in time is lost; `overrun` says so in the
+        next result.
     """
 
     def __init__(self, *, classes: int, steps: int) -> None:

@@ -89,8 +89,8 @@ def build(model: Int8Model, target: Target) -> Build:
     used = sum(e.params.multipliers for e in engines)
     if used > target.multipliers:
         raise TargetError(
-            f"{config.name} on {target.name} takes {used} multipliers, {used - target.multipliers} more than the device's "
-            f"{target.multipliers}; use fewer rows or columns"
+            f"{config.name} on {target.name} takes {used} multipliers, {used - target.multipliers} more than "
+            f"the device's {target.multipliers}; use fewer rows or columns"
         )
     if len(engines) == 2:
         _check_link(engines[0], engines[1], target)

@@ -25,7 +25,7 @@ LOGIT_LATENCY = feeder.LATENCY + array.LATENCY + 5
 
 @dataclass(frozen=True)
 class FrameCycles:
-    """Of one frame: from its first pixel to its decision, from the end of its last used row, and from the decision before."""
+    """Cycles to a decision: from the frame's first pixel, from the end of its last used row, from the one before."""
 
     frame_cycles: int
     latency: int
@@ -83,7 +83,7 @@ class _Engine:
         return first
 
     def run_lines(self, plan: LayerPlan, lines: _Lines, row: int) -> None:
-        """Runs the layer that reads the line buffer, from row `row` on; each output row waits for its last input row."""
+        """Runs the layer that reads the line buffer from row `row` on; each output row waits for its last input row."""
         self.fetch += 2 + plan.delay
         for y in range(plan.op.out_rows):
             first = max(self.fetch, lines.row(row + y + plan.op.kernel_height - 1)) + ROW_OVERHEAD
@@ -94,7 +94,7 @@ class _Engine:
 
 
 def _delivered(plan: LayerPlan, sender: _Engine, receiver: _Engine, first: int) -> int:
-    """Cycle from which the features of a layer with that first tap are full: its words pass the FIFOs in free cycles."""
+    """Cycle from which the features of a layer with that first tap are full: words pass the FIFOs in free cycles."""
     _, times = write_times(plan, sender.params)
     words = sorted((first + times).tolist())
     waiting = [[t + FIFO_LATENCY for t in words] for _ in range(sender.params.groups)]

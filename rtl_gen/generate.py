@@ -34,12 +34,20 @@ def _silent(step: int, steps: int, name: str) -> None:
 
 
 def generate(model_path: Path, target: str, out: Path, *, report: Report = _silent) -> dict[str, Any]:
-    """Writes `out`: rasca.v, memories/*.hex, program.txt, manifest.json, model.int8 and target.json; returns the manifest.
+    """Writes `out`: rasca.v, memories/*.hex, program.txt, manifest.json, model.int8 and target.json; returns the
+    manifest.
 
     The same input gives the same bytes. The folder appears whole or not at all; an existing one is replaced only if it
     came from here. Raises RascaError for a model or target that cannot be used, or a model that does not fit.
     """
-    names = ("read the model", "map it to the target", "prove that it fits", "count cycles", "write Verilog", "write the folder")
+    names = (
+        "read the model",
+        "map it to the target",
+        "prove that it fits",
+        "count cycles",
+        "write Verilog",
+        "write the folder",
+    )
     step = iter(range(1, len(names) + 1))
 
     def begin() -> None:
@@ -77,7 +85,7 @@ def generate(model_path: Path, target: str, out: Path, *, report: Report = _sile
         model.save(folder / MODEL)
         if out.exists():
             shutil.rmtree(out)
-        os.replace(folder, out)
+        folder.replace(out)
     return manifest
 
 
@@ -132,7 +140,14 @@ def describe(made: Build, uses: list[MemoryUse]) -> dict[str, Any]:
             "bits": sum(use.bits for use in uses),
             "block_rams": sum(use.blocks for use in uses),
             "uses": [
-                {"owner": u.owner, "use": u.use, "words": u.words, "width": u.width, "bits": u.bits, "block_rams": u.blocks}
+                {
+                    "owner": u.owner,
+                    "use": u.use,
+                    "words": u.words,
+                    "width": u.width,
+                    "bits": u.bits,
+                    "block_rams": u.blocks,
+                }
                 for u in uses
             ],
         },
@@ -152,7 +167,14 @@ def _engine(made: Build, index: int) -> dict[str, Any]:
         "frame_overhead_cycles": engine.prologue_cycles,
         "products_per_step": engine.products,
         "layers": [
-            {"name": p.op.name, "passes": p.passes, "pass_cycles": p.pass_cycles, "gap": p.gap, "delay": p.delay, "cycles": p.cycles}
+            {
+                "name": p.op.name,
+                "passes": p.passes,
+                "pass_cycles": p.pass_cycles,
+                "gap": p.gap,
+                "delay": p.delay,
+                "cycles": p.cycles,
+            }
             for p in engine.plans
         ],
     }
@@ -168,7 +190,9 @@ def listing(made: Build) -> str:
     """The program for people: one block an instruction, every field of both halves."""
     lines = []
     for engine in made.engines:
-        lines.append(f"engine {engine.params.name}: {len(engine.params.program)} instructions, step from {engine.params.loop}")
+        lines.append(
+            f"engine {engine.params.name}: {len(engine.params.program)} instructions, step from {engine.params.loop}"
+        )
         for i, instruction in enumerate(engine.params.program):
             lines.append(f"{i:3} {instruction.name}")
             for title, half in (("issue", instruction.issue), ("drain", instruction.drain)):

@@ -1,7 +1,8 @@
 """From the integer model to an engine's layers: regions of memory, weights in the order of the taps, biases.
 
-Stored form: an unsigned tensor (u8) is kept as q - 128, so that the arrays multiply signed bytes only. What that takes from
-a sum, 128 * (the weights on unsigned inputs), is added to the bias here; outside the image the arrays read the stored zero,
+Stored form: an unsigned tensor (u8) is kept as q - 128, so that the arrays multiply signed bytes only. What that
+takes from a sum, 128 * (the weights on unsigned inputs), is added to the bias here; outside the image the arrays read
+the stored zero,
 -128, so that the correction is the same for every column. Exact, and the sums need no more bits.
 """
 
@@ -22,7 +23,7 @@ TABLES = ("sigmoid", "tanh", "hardswish")
 
 @dataclass(frozen=True)
 class Region:
-    """Words of an activation memory that hold a tensor, row-major: base + ((row * channels) + channel) * words + word."""
+    """Words that hold a tensor, row-major: base + ((row * channels) + channel) * words + word."""
 
     base: int
     channels: int
@@ -43,8 +44,9 @@ class Region:
 class Op:
     """One layer as an engine sees it.
 
-    `layers` holds an integer layer for each lockstep group, none for the layer that clears the state; `order` are the parts
-    of its input channels in the order of `source`. `traces` names the integer model's tensors that the written words must equal, for each group.
+    `layers` holds an integer layer for each lockstep group, none for the layer that clears the state; `order` are the
+    parts of its input channels in the order of `source`. `traces` names the integer model's tensors that the written
+    words must equal, for each group.
     """
 
     name: str
@@ -130,7 +132,9 @@ def head_ops(
         width = config.widths[j + 1]
         words = -(-width // columns)
         if j == CONVS - 1:
-            dest = Region(features.base + heads[0] * features.channels // config.heads * words, channels[-1], width, words)
+            dest = Region(
+                features.base + heads[0] * features.channels // config.heads * words, channels[-1], width, words
+            )
         else:
             # The third pool lies where the first one was; the second has been made by then.
             start = base if j != 1 else regions[0].end
@@ -163,7 +167,9 @@ def head_ops(
 
 
 def back_mapping(model: Int8Model, columns: int, base: int, *, receives: bool) -> Mapping:
-    """Attention, projection, ConvGRU and classifier. Memory: [HR : F : H : C], so that what is read together is contiguous."""
+    """Attention, projection, ConvGRU and classifier. Memory: [HR : F : H : C], so that what is read together is
+    contiguous.
+    """
     config = model.config
     d, n = config.hidden, config.columns
     words = -(-n // columns)
@@ -235,7 +241,16 @@ def back_mapping(model: Int8Model, columns: int, base: int, *, receives: bool) -
     )
     if wide:
         ops.append(
-            op("projection.1", layers["projection.1"], first, projected, wide=True, pad_low=True, relu=True, unsigned=True)
+            op(
+                "projection.1",
+                layers["projection.1"],
+                first,
+                projected,
+                wide=True,
+                pad_low=True,
+                relu=True,
+                unsigned=True,
+            )
         )
     gates = span(projected, state)
     sources = span(reset_state, projected)
@@ -260,7 +275,16 @@ def back_mapping(model: Int8Model, columns: int, base: int, *, receives: bool) -
         ops.append(op("classifier.hidden", layers["classifier.hidden"], pooled, hidden, width=1, table="hardswish"))
         last = hidden
     ops.append(
-        op("classifier.output", layers["classifier.output"], last, None, width=1, mode=Mode.LOGITS, to=frozenset(), traces=())
+        op(
+            "classifier.output",
+            layers["classifier.output"],
+            last,
+            None,
+            width=1,
+            mode=Mode.LOGITS,
+            to=frozenset(),
+            traces=(),
+        )
     )
     return Mapping(
         ops=tuple(ops),

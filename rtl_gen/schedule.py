@@ -1,8 +1,9 @@
 """When everything happens: gaps, delays and cycles, computed and not guessed.
 
-All times are cycles of one engine. A layer's first tap is issued `LAYER_OVERHEAD + delay + ROW_OVERHEAD` cycles after the
-layer before ended. Words appear in memory a fixed latency after a pass's last tap, so the generator knows for each word
-when it is written and when it is first read, and delays a layer by exactly what is missing. The hardware has no interlock for this and needs none.
+All times are cycles of one engine. A layer's first tap is issued `LAYER_OVERHEAD + delay + ROW_OVERHEAD` cycles after
+the layer before ended. Words appear in memory a fixed latency after a pass's last tap, so the generator knows for
+each word when it is written and when it is first read, and delays a layer by exactly what is missing. The hardware
+has no interlock for this and needs none.
 """
 
 from __future__ import annotations
@@ -40,7 +41,9 @@ class LayerPlan:
     @property
     def cycles(self) -> int:
         """From the end of the layer before to its own end."""
-        return LAYER_OVERHEAD + self.delay + self.op.out_rows * ROW_OVERHEAD + self.passes * (self.pass_cycles + self.gap)
+        return (
+            LAYER_OVERHEAD + self.delay + self.op.out_rows * ROW_OVERHEAD + self.passes * (self.pass_cycles + self.gap)
+        )
 
     @property
     def passes(self) -> int:
@@ -75,9 +78,9 @@ class LayerPlan:
 def plan(op: Op, rows: int, columns: int) -> LayerPlan:
     """Passes of a layer and the gap after each, without its delay.
 
-    A row drains one column a cycle, so that a pass takes at least `columns` cycles. Where the last block is narrower than
-    the array is high, and where pooled state values are written too, passes keep further apart so that no two words are
-    complete in one cycle.
+    A row drains one column a cycle, so that a pass takes at least `columns` cycles. Where the last block is narrower
+    than the array is high, and where pooled state values are written too, passes keep further apart so that no two
+    words are complete in one cycle.
     """
     blocks = -(-op.width // columns)
     groups = -(-op.out_channels // rows)
@@ -91,13 +94,19 @@ def plan(op: Op, rows: int, columns: int) -> LayerPlan:
 
 
 def read_times(layer: LayerPlan) -> tuple[Times, Times]:
-    """Words the array reads from memory and when first, from the layer's first tap. Later groups read them again, later."""
+    """Words the array reads from memory and when first, from the layer's first tap. Later groups read them again,
+    later.
+    """
     op = layer.op
     if op.lines:
         return np.empty(0, np.int64), np.empty(0, np.int64)
     words = op.source.words
     y, b, tap, window = np.meshgrid(
-        np.arange(op.out_rows), np.arange(layer.blocks), np.arange(op.taps), np.arange(3 if op.wide else 1), indexing="ij"
+        np.arange(op.out_rows),
+        np.arange(layer.blocks),
+        np.arange(op.taps),
+        np.arange(3 if op.wide else 1),
+        indexing="ij",
     )
     shift = window - 1 if op.wide else 0 * window
     time = layer.pass_start(y, 0, b) + tap * (3 if op.wide else 1) + window
@@ -111,7 +120,9 @@ def write_times(layer: LayerPlan, params: EngineParams) -> tuple[Times, Times]:
     op, dest = layer.op, layer.op.dest
     if dest is None:
         return np.empty(0, np.int64), np.empty(0, np.int64)
-    y, channel, word = np.meshgrid(np.arange(op.out_rows), np.arange(op.out_channels), np.arange(dest.words), indexing="ij")
+    y, channel, word = np.meshgrid(
+        np.arange(op.out_rows), np.arange(op.out_channels), np.arange(dest.words), indexing="ij"
+    )
     last = np.minimum((word + 1) * layer.columns, dest.width) - 1
     column = 2 * last + 1 if op.pool else last
     group, row = channel // layer.rows, channel % layer.rows

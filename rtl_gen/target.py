@@ -62,7 +62,9 @@ def load_target(name: str) -> Target:
     tables = tomllib.loads(BUILT_IN.read_text())
     if name not in tables:
         near = difflib.get_close_matches(name, tables, n=1, cutoff=0.0)[0]
-        raise TargetError(f"unknown target {name!r}; nearest is {near!r}, known are {', '.join(tables)}, or a .toml file")
+        raise TargetError(
+            f"unknown target {name!r}; nearest is {near!r}, known are {', '.join(tables)}, or a .toml file"
+        )
     return _target(name, tables[name])
 
 
@@ -71,7 +73,9 @@ def target_from_dict(table: dict[str, Any]) -> Target:
     return _target(str(table.get("name")), {k: v for k, v in table.items() if k != "name"})
 
 
-def _target(name: str, table: dict[str, Any]) -> Target:
+def _target(name: str, table: Any) -> Target:
+    if not isinstance(table, dict):
+        raise TargetError(f"target {name} must be a table, not {table!r}")
     values = _checked(f"target {name}", Target, {"name": name, **table})
     engines = values["engines"]
     if not isinstance(engines, list) or not all(isinstance(e, dict) for e in engines):

@@ -16,8 +16,6 @@ from sim.cxxrtl import Run
 Trace = dict[str, NDArray[np.int64]]
 """One step of the integer model: name -> [channels, (height,) width]; see rasca_nn.integer.run."""
 
-NAMES = {"attention.scaled": "attention.scaled", "gru.candidate": "gru.candidate"}
-
 
 @dataclass(frozen=True)
 class Mismatch:
@@ -46,7 +44,7 @@ class Comparison:
 
 
 def _words(values: NDArray[np.int64], columns: int, unsigned: bool) -> NDArray[np.uint8]:
-    """Tensor [channels, rows, width] as stored words [row, channel, word, lane]; lanes past the end hold a stored zero."""
+    """Tensor [channels, rows, width] as stored words [row, channel, word, lane]; unused lanes hold a stored zero."""
     channels, rows, width = values.shape
     padded = np.zeros((channels, rows, -(-width // columns) * columns), np.int64)
     padded[:, :, :width] = values
@@ -89,7 +87,10 @@ def compare(build: Build, run: Run, frames: list[list[Trace]]) -> list[Compariso
 
 def _layer(plan: LayerPlan, group: int, writes: NDArray[Any], steps: list[Trace], before: int) -> Comparison:
     """One layer of one frame; `before` steps were written by earlier frames."""
-    sizes = [v.shape[0] * v.shape[1] * -(-v.shape[2] // plan.columns) for _, _, v, _ in expected_tensors(plan, group, steps[0])]
+    sizes = [
+        v.shape[0] * v.shape[1] * -(-v.shape[2] // plan.columns)
+        for _, _, v, _ in expected_tensors(plan, group, steps[0])
+    ]
     size = sum(sizes)
     compared = mismatches = 0
     first: Mismatch | None = None

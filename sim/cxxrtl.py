@@ -90,7 +90,8 @@ def _glue(params: AcceleratorParams) -> str:
             f"    case {i}: if (!now({port}valid).get<bool>()) return false;",
             f"        write.address = now({port}address).get<uint16_t>();",
             f"        write.instruction = now({port}instruction).get<uint8_t>();",
-            f"        for (int b = 0; b < WORD_BYTES; b++) write.word[b] = now({port}word).data[b / 4] >> (8 * (b % 4));",
+            "        for (int b = 0; b < WORD_BYTES; b++)",
+            f"            write.word[b] = now({port}word).data[b / 4] >> (8 * (b % 4));",
             "        return true;",
         ]
     lines += ["    }\n    return false;\n}"]
@@ -98,9 +99,13 @@ def _glue(params: AcceleratorParams) -> str:
     for i, (name, words) in enumerate(loaded_memories(params)):
         engine, memory = name
         chunks = -(-words.shape[1] // 4)
-        lines += [f"    case {i}: for (int c = 0; c < {chunks}; c++)"]
         item = f"top.memory_p_accelerator_2e_{engine}_2e_{memory.replace('_', '__')}.data[at].data[c]"
-        lines += [f"        {item} = bytes[4*c] | bytes[4*c+1] << 8 | bytes[4*c+2] << 16 | (uint32_t)bytes[4*c+3] << 24; break;"]
+        lines += [
+            f"    case {i}: for (int c = 0; c < {chunks}; c++)",
+            f"        {item} = bytes[4 * c] | bytes[4 * c + 1] << 8 | bytes[4 * c + 2] << 16 |",
+            "            (uint32_t)bytes[4 * c + 3] << 24;",
+            "        break;",
+        ]
     lines += ["    }\n}"]
     return "\n".join(lines) + "\n"
 
@@ -250,5 +255,3 @@ def _unpack(raw: NDArray[np.uint8], header: dict[str, int], classes: int) -> NDA
         value = bits[:, at + 32 * c : at + 32 * (c + 1)] @ (1 << np.arange(32))
         out["logits"][:, c] = np.where(value >> 31, value - (1 << 32), value)
     return out
-
-

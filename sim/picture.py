@@ -25,7 +25,9 @@ def draw(found: Simulated, out: Path) -> None:
     photo.set_title(f"{found.image.name}: {found.to_dict()['label']}, {found.confidence[-1]:.3f}")
     photo.set_xticks([])
     photo.set_ylabel("row")
-    bar.imshow(found.confidence[:, None], aspect="auto", cmap="coolwarm", vmin=0, vmax=1, extent=(0, 1, steps * rows, 0))
+    bar.imshow(
+        found.confidence[:, None], aspect="auto", cmap="coolwarm", vmin=0, vmax=1, extent=(0, 1, steps * rows, 0)
+    )
     bar.set_xticks([])
     curve.step([found.confidence[0], *found.confidence], [rows * i for i in range(steps + 1)], where="pre", color="0.2")
     curve.axvline(0.5, color="0.8", zorder=0)

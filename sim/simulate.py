@@ -33,7 +33,8 @@ class Simulated:
     """One photo: what the hardware decided and how it compares.
 
     `confidence` [steps] is the probability of class 1 after each row group; `cycles` are from the first pixel to the
-    decision, `estimated` the manifest's number for the same; `busy` the share of multiplier cycles with a product that counts.
+    decision, `estimated` the manifest's number for the same; `busy` the share of multiplier cycles with a product
+    that counts.
     """
 
     image: Path
@@ -94,7 +95,9 @@ def cycle_limit(build: Build, frames: int) -> int:
 def simulate(
     build: Build, images: list[Path], machine: Callable[[], Machine], progress: Callable[[int, int], None] | None = None
 ) -> list[Simulated]:
-    """Each photo as a single frame from reset on a machine of its own. Raises RascaError for a photo that cannot be read."""
+    """Each photo as a single frame from reset on a machine of its own. Raises RascaError for a photo that cannot be
+    read.
+    """
     config = build.model.config
     photos = [load_image(path, config.height, config.width) for path in images]
     estimated = estimate(build, 1)[0].frame_cycles

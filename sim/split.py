@@ -1,8 +1,8 @@
 """CXXRTL's C++ in functions that a compiler can take.
 
-A flattened design simulates fastest, but CXXRTL writes it as one `eval` of ten thousand lines, and compilers take minutes over
-that. Its statements are one level deep and communicate through a few local values, so the values become members and the
-statements functions of a few hundred lines each, called in the same order.
+A flattened design simulates fastest, but CXXRTL writes it as one `eval` of ten thousand lines, and compilers take
+minutes over that. Its statements are one level deep and communicate through a few local values, so the values become
+members and the statements functions of a few hundred lines each, called in the same order.
 """
 
 from __future__ import annotations

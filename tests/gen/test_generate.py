@@ -1,0 +1,78 @@
+"""The generated folder: complete, the same every time, whole or absent."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from rasca_nn.config import preset
+from rasca_nn.errors import RascaError
+from rasca_nn.random_model import random_int8_model
+from rtl_gen.generate import generate, load_generated
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("model") / "tiny.int8"
+    random_int8_model(preset("tiny"), 1).save(path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def made(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("generated") / "tiny"
+    generate(model, "small", out)
+    return out
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {str(p.relative_to(folder)): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
+
+
+def test_same_bytes_every_time(model: Path, made: Path, tmp_path: Path) -> None:
+    steps: list[str] = []
+    generate(model, "small", tmp_path / "again", report=lambda _i, _n, name: steps.append(name))
+    assert contents(made) == contents(tmp_path / "again")
+    assert len(steps) == 6
+
+
+def test_manifest(made: Path) -> None:
+    manifest = json.loads((made / "manifest.json").read_text())
+    assert manifest["multipliers"] == 39
+    assert manifest["cycles"]["frame"] == 4323
+    assert manifest["memory"]["bits"] == sum(use["bits"] for use in manifest["memory"]["uses"])
+    assert set(manifest["accumulators"]) == set(random_int8_model(preset("tiny"), 1).layers)
+    assert b"/" + b"work" not in (made / "rasca.v").read_bytes()
+
+
+def test_memory_images_hold_every_word(made: Path) -> None:
+    params = load_generated(made).params
+    words = (made / "memories" / "back.weights.hex").read_text().split()
+    assert [int(w, 16) for w in words] == list(params.engines[1].weights[0])
+
+
+def test_a_changed_folder_is_refused(model: Path, tmp_path: Path) -> None:
+    out = tmp_path / "tiny"
+    generate(model, "small", out)
+    with (out / "rasca.v").open("a") as file:
+        file.write("\n")
+    with pytest.raises(RascaError, match="was changed after it was generated"):
+        load_generated(out)
+
+
+def test_a_foreign_folder_is_left_alone(model: Path, tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "file").write_text("x")
+    with pytest.raises(RascaError, match="was not made by rasca generate"):
+        generate(model, "small", tmp_path / "mine")
+    with pytest.raises(RascaError, match="not a folder made by rasca generate"):
+        load_generated(tmp_path / "mine")
+    assert contents(tmp_path / "mine") == {"file": b"x"}
+
+
+def test_nothing_is_left_after_an_error(model: Path, tmp_path: Path) -> None:
+    with pytest.raises(RascaError, match="unknown target"):
+        generate(model, "smal", tmp_path / "out")
+    assert list(tmp_path.iterdir()) == []
