@@ -111,6 +111,7 @@ class Accelerator(wiring.Component):
             address_width=len(receiver.receive_address),
             words=self.params.feature_words,
             step=self.params.feature_step,
+            depth=self.params.link_depth,
         )
         for group in range(groups):
             write = sender.write[group]

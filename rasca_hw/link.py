@@ -14,15 +14,13 @@ from amaranth.lib import data, wiring
 from amaranth.lib.fifo import SyncFIFOBuffered
 from amaranth.lib.wiring import In, Out
 
-DEPTH = 16
-"""Words waiting for each lockstep group; the generator proves that they fit."""
-
 
 class FeatureLink(wiring.Component):
     """Parameters
     ----------
     groups, columns, address_width : of the sender's groups and the receiver's memory.
     words : words in a set; step : address distance between the groups' features.
+    depth : words that can wait, for each group; the generator proves that no more ever do.
 
     Members
     -------
@@ -32,10 +30,11 @@ class FeatureLink(wiring.Component):
     cut, cut_due, cut_taken : the sender gave up a frame; due once all sets before it are used, no credit until taken.
     """
 
-    def __init__(self, *, groups: int, columns: int, address_width: int, words: int, step: int) -> None:
+    def __init__(self, *, groups: int, columns: int, address_width: int, words: int, step: int, depth: int) -> None:
         self.groups = groups
         self.words = words
         self.step = step
+        self.depth = depth
         self.word_layout = data.ArrayLayout(8, columns)
         self.address_width = address_width
         super().__init__(
@@ -62,7 +61,7 @@ class FeatureLink(wiring.Component):
         m = Module()
         fifos = []
         for group in range(self.groups):
-            fifo = SyncFIFOBuffered(width=self.address_width + self.word_layout.size, depth=DEPTH)
+            fifo = SyncFIFOBuffered(width=self.address_width + self.word_layout.size, depth=self.depth)
             m.submodules[f"fifo{group}"] = fifo
             address = Signal(self.address_width, name=f"address{group}")
             m.d.comb += [

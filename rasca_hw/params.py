@@ -70,6 +70,7 @@ class AcceleratorParams:
     classes : logits in a result.
     feature_words, feature_step : words the heads hand over a step, and the address distance from one lockstep group's
         features to the next.
+    link_depth : words of features that can wait, for each lockstep group.
     engines : in the order of the data; the first reads lines, the last classifies.
     model_hash : first 32 bits of the integer model's hash, readable in a register.
     """
@@ -82,5 +83,6 @@ class AcceleratorParams:
     classes: int
     feature_words: int
     feature_step: int
+    link_depth: int
     engines: tuple[EngineParams, ...]
     model_hash: int

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from rasca_hw import link
 from rasca_hw.params import AcceleratorParams, EngineParams
 from rasca_hw.program import Drain, Instruction, Issue, Mode
 from rasca_nn.int8_file import Int8Model
@@ -12,6 +11,8 @@ from rtl_gen.lower import TABLES, Mapping, Op, back_mapping, bound_bits, hardwar
 from rtl_gen.schedule import LayerPlan, schedule, step_cycles
 from rtl_gen.target import EngineTarget, Target, TargetError
 
+MIN_LINK_DEPTH = 16
+"""A FIFO of LUT RAM is no smaller."""
 FIRST_WORD = 1
 """Memories are used from word 1 on, so that a wide kernel's left neighbour has an address everywhere."""
 
@@ -83,6 +84,7 @@ def build(model: Int8Model, target: Target) -> Build:
         classes=config.classes,
         feature_words=features.size,
         feature_step=features.size // config.heads,
+        link_depth=_link_depth(engines[0], engines[-1], features.size // config.heads),
         engines=tuple(e.params for e in engines),
         model_hash=int(model.hash[:8], 16),
     )
@@ -92,8 +94,6 @@ def build(model: Int8Model, target: Target) -> Build:
             f"{config.name} on {target.name} takes {used} multipliers, {used - target.multipliers} more than "
             f"the device's {target.multipliers}; use fewer rows or columns"
         )
-    if len(engines) == 2:
-        _check_link(engines[0], engines[1], target)
     return Build(model, target, params, engines)
 
 
@@ -237,14 +237,14 @@ def _drain(p: LayerPlan, bias_base: int) -> Drain:
     )
 
 
-def _check_link(heads: EngineBuild, back: EngineBuild, target: Target) -> None:
-    """Words for the receiving memory must find free cycles: the FIFOs never fill."""
+def _link_depth(heads: EngineBuild, back: EngineBuild, words: int) -> int:
+    """Words of a lockstep group that may wait for a free cycle of the receiving memory.
+
+    Where the two engines' words fit into every cycle's budget, a pass's words are gone before the next pass's come;
+    else all of a step's wait.
+    """
     sender = heads.plans[-1]
-    incoming = heads.params.groups * heads.params.rows / (sender.pass_cycles + sender.gap)
+    incoming = heads.params.groups * sender.rows / (sender.pass_cycles + sender.gap)
     own = max((1 + bool(p.op.state)) * p.rows / (p.pass_cycles + p.gap) for p in back.plans)
-    burst = heads.params.groups * heads.params.rows
-    if incoming + own > 1 or burst > heads.params.groups * link.DEPTH:
-        raise TargetError(
-            f"target {target.name}: {burst} feature words a pass do not fit between the words of engine "
-            f"{back.params.name}; use fewer rows or more columns"
-        )
+    burst = 2 * sender.rows + 2
+    return max(MIN_LINK_DEPTH, burst) if incoming + own <= 1 else max(MIN_LINK_DEPTH, words + 1)

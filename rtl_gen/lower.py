@@ -8,7 +8,7 @@ the stored zero,
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -125,27 +125,24 @@ def head_ops(
     """The four convolutions of the given heads in lockstep; returns them and the end of the memory used."""
     config = model.config
     channels = (3, *config.channels)
+    pools = [
+        Region(base, channels[j], width, -(-width // columns), config.heights[j])
+        for j, width in enumerate(config.widths)
+        if 0 < j < CONVS
+    ]
+    # The third pool lies where the first one was, which nobody reads any more when it is made.
+    pools[1] = replace(pools[1], base=base + max(pools[0].size, pools[2].size))
+    words = features.words
+    dest = Region(features.base + heads[0] * channels[-1] * words, channels[-1], features.width, words)
+    regions = [Region(0, 3, config.width, -(-config.width // columns), config.rows), *pools, dest]
     ops: list[Op] = []
-    source = Region(0, 3, config.width, -(-config.width // columns), config.rows)
-    regions: list[Region] = []
     for j in range(CONVS):
-        width = config.widths[j + 1]
-        words = -(-width // columns)
-        if j == CONVS - 1:
-            dest = Region(
-                features.base + heads[0] * features.channels // config.heads * words, channels[-1], width, words
-            )
-        else:
-            # The third pool lies where the first one was; the second has been made by then.
-            start = base if j != 1 else regions[0].end
-            dest = Region(start, channels[j + 1], width, words, config.heights[j + 1])
-            regions.append(dest)
         ops.append(
             Op(
                 name=f"conv{j + 1}" if len(heads) > 1 or config.heads == 1 else f"head{heads[0]}.conv{j + 1}",
                 layers=tuple(model.layers[f"head{i}.conv{j + 1}"] for i in heads),
-                source=source,
-                dest=dest,
+                source=regions[j],
+                dest=regions[j + 1],
                 out_channels=channels[j + 1],
                 width=config.widths[j],
                 kernel_height=config.kernel_heights[j],
@@ -162,8 +159,7 @@ def head_ops(
                 traces=tuple(f"head{i}.pool{j + 1}" for i in heads),
             )
         )
-        source = dest
-    return ops, max(region.end for region in regions)
+    return ops, pools[1].end
 
 
 def back_mapping(model: Int8Model, columns: int, base: int, *, receives: bool) -> Mapping:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from rasca_hw import link
 from rasca_hw.lines import line_buffer_words
 from rasca_hw.params import AcceleratorParams, EngineParams
 from rasca_hw.program import Drain, Issue, record_layout
@@ -46,7 +45,8 @@ def memories(params: AcceleratorParams) -> list[MemoryUse]:
         found += _engine_memories(engine)
     if len(params.engines) > 1:
         width = (params.engines[-1].reach - 1).bit_length() + 8 * columns
-        found += [MemoryUse("link", f"features, group {g}", link.DEPTH, width) for g in range(params.engines[0].groups)]
+        groups = range(params.engines[0].groups)
+        found += [MemoryUse("link", f"features, group {g}", params.link_depth, width) for g in groups]
     return found
 
 

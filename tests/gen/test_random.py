@@ -8,7 +8,6 @@ import pytest
 from rasca_nn.random_model import random_int8_model
 from rtl_gen.build import build
 from rtl_gen.estimate import estimate
-from rtl_gen.target import TargetError
 from sim.compare import compare
 from sim.frames import pixel_stream
 from sim.icarus import run_accelerator
@@ -25,12 +24,7 @@ FRAMES = 2
 def test_rtl_equals_the_integer_model(seed: int) -> None:
     config, target, kind = random_case(seed)
     model = random_int8_model(config, seed, kind)
-    try:
-        made = build(model, target)
-    except TargetError as refused:
-        # The only limit these cases can meet: words for the second engine that come too fast.
-        assert "do not fit between the words" in str(refused)
-        return
+    made = build(model, target)
     images = np.random.default_rng(seed).integers(0, 256, (FRAMES, config.height, config.width, 3), dtype=np.uint8)
     pixels = np.concatenate([pixel_stream(image) for image in images])
     run = run_accelerator(made.params, pixels, FRAMES, limit=cycle_limit(made, FRAMES))
@@ -44,14 +38,3 @@ def test_rtl_equals_the_integer_model(seed: int) -> None:
         if frame:
             assert interval == expected[frame].interval
 
-
-def test_most_cases_are_not_refused() -> None:
-    accepted = 0
-    for seed in range(60):
-        config, target, kind = random_case(seed)
-        try:
-            build(random_int8_model(config, seed, kind), target)
-            accepted += 1
-        except TargetError:
-            pass
-    assert accepted >= 45

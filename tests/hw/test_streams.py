@@ -9,7 +9,6 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from rasca_hw import link
 from rasca_hw.interfaces import Errors, confidence_layout, result_layout
 from rasca_hw.lines import LineBuffer
 from rasca_hw.link import FeatureLink
@@ -96,11 +95,11 @@ def test_bad_frame(kind: str) -> None:
 
 @pytest.mark.parametrize(("idle", "stall"), [("none", "none"), ("none", "random:1:60"), ("random:2:50", "bursts:5:9")])
 def test_link(idle: str, stall: str) -> None:
-    """Every word arrives once at its group's address, sets are full when all have, and a cut waits for the sets before."""
-    groups, size, step, base = 2, link.DEPTH // 2, 20, 7
+    """Every word arrives once at its group's address, sets are full when all have; a cut waits for the sets before."""
+    groups, size, step, base, depth = 2, 8, 20, 7, 16
     rng = np.random.default_rng(3)
     given = rng.integers(0, 1 << 32, (4, size, groups))
-    unit = FeatureLink(groups=groups, columns=4, address_width=7, words=size * groups, step=step)
+    unit = FeatureLink(groups=groups, columns=4, address_width=7, words=size * groups, step=step, depth=depth)
     addresses = base + rng.permutation(size)
     case = {"words": given, "addresses": addresses, "idle": idle, "stall": stall, "limit": 2000}
     outcome = run_bench(to_verilog(unit), "link", case)
@@ -161,5 +160,5 @@ def test_unread_result() -> None:
 
 def test_bench_without_tests() -> None:
     """A module without tests is an error; cocotb itself would be content."""
-    with pytest.raises(IcarusError, match="no test ran|no results|ended early"):
+    with pytest.raises(IcarusError, match=r"no test ran|no results|ended early"):
         run_bench(to_verilog(ResultUnit(classes=2, steps=2)), "case", {})
