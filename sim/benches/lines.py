@@ -8,8 +8,8 @@ import cocotb
 import numpy as np
 
 from sim.benches import case
-from sim.benches.streams import StreamDriver, pattern
 from sim.benches.accelerator import PAYLOAD
+from sim.benches.streams import StreamDriver, pattern
 
 
 class Reader:
