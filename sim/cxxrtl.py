@@ -26,7 +26,7 @@ from sim.top import TracedAccelerator
 
 DRIVER = Path(__file__).with_name("driver.cc")
 PASSES = "proc; flatten; opt_expr; opt_clean -purge; opt_merge; opt_expr; opt_clean -purge"
-FLAGS = ("-std=c++17", "-O2", "-DNDEBUG", "-shared", "-fPIC")
+FLAGS = ("-std=c++17", "-O1", "-DNDEBUG", "-shared", "-fPIC")
 
 
 class SimulationError(RascaError):
