@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import torch
@@ -18,12 +18,10 @@ SAMPLES = 1 << 15
 Samples = dict[str, NDArray[np.float64]]
 
 
-def batches(images: NDArray[np.uint8], size: int = 16) -> list[Tensor]:
-    """Photos uint8 ``[N, h, w, 3]`` as float batches for the network."""
-    return [
-        torch.from_numpy(normalise(images[i : i + size])).float().permute(0, 3, 1, 2)
-        for i in range(0, len(images), size)
-    ]
+def batches(images: NDArray[np.uint8], size: int = 16) -> Iterator[Tensor]:
+    """Photos uint8 ``[N, h, w, 3]`` as float batches for the network, made one at a time."""
+    for i in range(0, len(images), size):
+        yield torch.from_numpy(normalise(images[i : i + size])).float().permute(0, 3, 1, 2)
 
 
 def _thin(value: Tensor) -> NDArray[np.float64]:
@@ -44,13 +42,15 @@ def observe(model: RaScaNet, images: NDArray[np.uint8], progress: Callable[[int,
         found.setdefault(name, []).append(_thin(value))
 
     with torch.inference_mode():
-        for i, batch in enumerate(parts := batches(images)):
+        done = 0
+        for batch in batches(images):
             pooled = model.pool(model.scan(batch, keep)).flatten(0, 1)
             if model.config.classifier_hidden:
                 keep("classifier.hidden", model.classifier[1](model.classifier[0](pooled)))
             keep("classifier.output", model.classify(pooled))
             if progress is not None:
-                progress(i + 1, len(parts))
+                done += len(batch)
+                progress(done, len(images))
     return {name: np.concatenate(parts) for name, parts in found.items()}
 
 

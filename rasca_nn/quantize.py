@@ -165,7 +165,7 @@ def quantize(
     Parameters
     ----------
     photos : calibration photos, uint8 ``[N, h, w, 3]`` at the network's size; some 100 to 300 are enough.
-    progress : called with (done, total) batches of calibration.
+    progress : called with (done, total) photos of the calibration.
 
     Returns
     -------

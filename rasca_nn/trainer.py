@@ -151,13 +151,16 @@ class Trainer:
         return terms
 
     def run_epoch(self, tick: Callable[[float], None]) -> dict[str, float]:
-        """Train one epoch; returns the mean of each loss term."""
+        """Train one epoch, or what the clock leaves of it; returns the mean of each loss term."""
         rng = np.random.default_rng((self.options.seed, self.epoch))
         self.model.train()
         sums: dict[str, float] = {}
+        done = 1
         for i, (rows, want) in enumerate(_draw(rng, self.data, self.options)):
             step = self.epoch * self.batches + i
             part = self.part(step)
+            if part >= 1:
+                break
             for group in self.optimizer.param_groups:
                 group["lr"] = self.rate(part)
             for norm in self.settling:
@@ -177,10 +180,11 @@ class Trainer:
                 else:
                     self.average[key].copy_(value)
             for name, term in terms.items():
-                sums[name] = sums.get(name, 0.0) + float(term.detach()) / self.batches
+                sums[name] = sums.get(name, 0.0) + float(term.detach())
+            done = i + 1
             tick(float(total.detach()))
         self.epoch += 1
-        return sums
+        return {name: total / done for name, total in sums.items()}
 
     @property
     def done(self) -> bool:
