@@ -103,8 +103,10 @@ class DrainSequencer(wiring.Component):
         column_last = column == columns - 1
         emit = row_open & (~record.pool | odd)
         done = (left == 0) | (lane == columns - 1)
-        next_group_operand = group_operand + self._times_rows(record.blocks + 1)
-        next_group_address = group_address + self._times_rows(record.channel_step)
+        operand_step = Signal.like(control.operand_address)
+        address_step = Signal.like(control.address)
+        next_group_operand = group_operand + operand_step
+        next_group_address = group_address + address_step
 
         m.d.sync += [
             control.valid.eq(self.valid),
@@ -148,6 +150,8 @@ class DrainSequencer(wiring.Component):
                 start_row()
                 m.d.sync += [
                     column.eq(0),
+                    operand_step.eq(self._times_rows(record.blocks + 1)),
+                    address_step.eq(self._times_rows(record.channel_step)),
                     y.eq(record.out_rows),
                     g.eq(record.groups),
                     bias.eq(record.bias_base),

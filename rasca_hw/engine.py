@@ -119,8 +119,8 @@ class Engine(wiring.Component):
         ]
         in_flight = Signal(8)
         m.d.sync += in_flight.eq(in_flight + seq.last - drain.pass_done)
-        # A drained pass still travels through post-processing, and the drain sequencer takes up the next layer: a restart
-        # must not come before the last word or logit, nor while the sequencer cannot see it.
+        # A drained pass still travels through post-processing, and the drain sequencer takes up the next layer: a
+        # restart must not come before the last word or logit, nor while the sequencer cannot see it.
         settle = drain_latency(params) + pool_latency(params) + params.rows
         settling = Signal(range(settle + 1))
         with m.If(in_flight != 0):

@@ -31,7 +31,7 @@ class IssueSequencer(wiring.Component):
     """Members
     -------
     tap, address, weight_address, lines, first, last : the tap of this cycle, where `active`.
-    products : products the array makes with this tap (valid rows x valid columns of one group).
+    products : products that count which the array made in the cycle before (valid rows x valid columns of one group).
     rows_available, rows_done : kernel rows the line buffer holds; how many it may free (a pulse).
     features_full, features_taken : handshake for received features (taken: a pulse at the start of the reading layer).
     credit, credit_taken, credit_given : handshake for sent features; given: a pulse when received ones are no longer
@@ -121,7 +121,7 @@ class IssueSequencer(wiring.Component):
         ]
         valid_rows = Mux(g == 0, record.last_rows + 1, self.params.rows)
         valid_columns = Mux(b == 0, record.last_columns + 1, self.params.columns)
-        m.d.comb += self.products.eq(Mux(self.active, valid_rows * valid_columns, 0))
+        m.d.sync += self.products.eq(Mux(self.active & record.counts, valid_rows * valid_columns, 0))
 
         def start_pass(start: Any) -> None:
             m.d.sync += [

@@ -17,7 +17,7 @@ from .multiplier import LATENCY as MULTIPLIER_LATENCY
 from .multiplier import Multiplier
 
 FRACTION = 14
-LATENCY = MULTIPLIER_LATENCY + 4
+LATENCY = MULTIPLIER_LATENCY + 5
 """Cycles from a row's last value to its `pooled`."""
 
 
@@ -69,12 +69,13 @@ class StatePool(wiring.Component):
         m.submodules.multiplier = multiplier = Multiplier(chosen_sum.shape().width, FRACTION + 2)
         reciprocal = ((1 << FRACTION) * 2 + self.columns) // (2 * self.columns)
         m.d.comb += [multiplier.a.eq(chosen_sum), multiplier.b.eq(reciprocal)]
-        maximum = delay(m, chosen_max, MULTIPLIER_LATENCY, name="max")
+        product = delay(m, multiplier.product, 1, name="product")
+        maximum = delay(m, chosen_max, MULTIPLIER_LATENCY + 1, name="max")
         p = Signal(signed(16))
         if self.with_max:
-            m.d.sync += p.eq((multiplier.product + (maximum << FRACTION) + (1 << FRACTION)) >> (FRACTION + 1))
+            m.d.sync += p.eq((product + (maximum << FRACTION) + (1 << FRACTION)) >> (FRACTION + 1))
         else:
-            m.d.sync += p.eq((multiplier.product + (1 << (FRACTION - 1))) >> FRACTION)
+            m.d.sync += p.eq((product + (1 << (FRACTION - 1))) >> FRACTION)
         m.d.sync += self.pooled.eq(Mux(p < -128, -128, Mux(p > 127, 127, p)))
-        m.d.comb += self.done.eq(delay(m, chosen, MULTIPLIER_LATENCY + 2, name="done", reset_less=False))
+        m.d.comb += self.done.eq(delay(m, chosen, MULTIPLIER_LATENCY + 3, name="done", reset_less=False))
         return m

@@ -1,7 +1,7 @@
 """Post-processing of one array row: bias, rounding shift, clamp, table, elementwise product.
 
-    cycle   0       1..2     3      4       5       6       7        8          9..11      12
-           sum -> (read) -> +bias -> >> -> clamp -> table -> v -> up, x - v -> multiply -> value
+    cycle   0       1..2     3      4       5       6       7        8          9..11     12      13
+           sum -> (read) -> +bias -> >> -> clamp -> table -> v -> up, x - v -> multiply -> round -> value
 
 Rows without tables and elementwise work end after the clamp, with `value` in cycle 6. Integer formulas:
 docs/numerics.md.
@@ -28,7 +28,7 @@ OPERAND_READ = 5
 OPERAND_LOAD = 7
 ELEMENTWISE = 8
 PLAIN_VALUE = 6
-ELEMENTWISE_VALUE = ELEMENTWISE + MULTIPLIER_LATENCY + 1
+ELEMENTWISE_VALUE = ELEMENTWISE + MULTIPLIER_LATENCY + 2
 
 
 class RowControl(data.Struct):
@@ -147,10 +147,12 @@ class RowPost(wiring.Component):
             multiplier.a.eq(u + u[7]),
             multiplier.b.eq(Mux(self.control.mode == Mode.BLEND, x - v, x)),
         ]
-        mode = delay(m, self.control.mode, MULTIPLIER_LATENCY, name="mode")
+        # A register between the two additions: a multiplier's output is late in its cycle.
+        scaled = Signal(signed(12), reset_less=True)
+        m.d.sync += scaled.eq((multiplier.product + Const(128)) >> 8)
+        mode = delay(m, self.control.mode, MULTIPLIER_LATENCY + 1, name="mode")
         later = Signal(signed(8))
-        m.d.comb += later.eq(delay(m, value, MULTIPLIER_LATENCY, name="value"))
-        scaled = (multiplier.product + Const(128)) >> 8
+        m.d.comb += later.eq(delay(m, value, MULTIPLIER_LATENCY + 1, name="value"))
         result = Signal(8, reset_less=True)
         with m.Switch(mode):
             with m.Case(Mode.GATE):

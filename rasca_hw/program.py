@@ -52,6 +52,7 @@ class Issue:
     post_credit: bool
     last_rows: int
     last_columns: int
+    counts: bool
 
 
 @dataclass(frozen=True, kw_only=True)

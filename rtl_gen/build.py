@@ -205,6 +205,7 @@ def _issue(p: LayerPlan, weight_base: int) -> Issue:
         post_credit="given" in op.waits,
         last_rows=p.last_rows - 1,
         last_columns=p.last_columns - 1,
+        counts=any(op.layers),
     )
 
 
