@@ -37,4 +37,3 @@ def test_rtl_equals_the_integer_model(seed: int) -> None:
         assert (frame_cycles, latency) == (expected[frame].frame_cycles, expected[frame].latency)
         if frame:
             assert interval == expected[frame].interval
-

@@ -1,6 +1,6 @@
 """Faults put into the hardware on purpose are found by the comparison, and at the place where they are.
 
-A mutation changes one thing: a number among the parameters (weights, biases, tables, program), or a line of the Verilog.
+A mutation changes one thing: a number among the parameters (weight, bias, table, program), or a line of the Verilog.
 """
 
 from __future__ import annotations
