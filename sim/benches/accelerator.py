@@ -41,7 +41,8 @@ async def frames(dut: Any) -> None:
     confidences = StreamMonitor(dut, "confidences", edge, given["stall"])
     monitors = [WriteMonitor(dut, int(e), int(g), edge) for e, g in given["traces"]]
     words = [None if w & BUBBLE else w & PAYLOAD for w in given["pixels"].tolist()]
-    tasks = [cocotb.start_soon(m.run()) for m in (results, confidences, *monitors)]
+    running = [results.run(), confidences.run(), *(m.run() for m in monitors)]
+    tasks = [cocotb.start_soon(r) for r in running]
     tasks.append(cocotb.start_soon(driver.send(words)))
 
     counters: list[list[int]] = []
