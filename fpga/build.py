@@ -31,7 +31,7 @@ SCRIPT = (
     "hierarchy -check; stat; check -noinit; blackbox =A:whitebox; write_json top.json"
 )
 ROUTER = ("--router", "router2")
-"""The default router gives up neither nor succeeds where the design is dense."""
+"""The default router stalled on a full-size accelerator."""
 CELLS = {"luts": "TRELLIS_COMB", "ffs": "TRELLIS_FF", "block_rams": "DP16KD", "multipliers": "MULT18X18D"}
 """Resources of the report and nextpnr's names for them. A carry counts as the two LUTs it takes."""
 
