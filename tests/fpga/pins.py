@@ -12,7 +12,6 @@ from fpga.protocol import Reply, ReplyReader
 from fpga.tools import find
 from rasca_hw.uart import FRACTION
 from sim.cxxrtl import PASSES, runtime_headers
-from sim.rtlil import merge_equal_modules
 
 HARNESS = Path(__file__).with_suffix(".cc")
 
@@ -30,10 +29,10 @@ class Pins:
         self.cycles = demo.bridge.time / FRACTION
         self.silence = demo.bridge.timeout + 200_000
         self.program = folder / "demo"
-        (folder / "demo.il").write_text(merge_equal_modules(rtlil.convert(demo, name="top", emit_src=False)))
-        script = f"read_rtlil demo.il; hierarchy -top top; {PASSES}; write_cxxrtl -noflatten -g0 demo.cc"
+        (folder / "demo.il").write_text(rtlil.convert(demo, name="top", emit_src=False))
+        script = f"read_rtlil demo.il; hierarchy -top top; {PASSES}; write_cxxrtl -g0 demo.cc"
         subprocess.run([*find("yosys").command, "-q", "-p", script], cwd=folder, check=True)
-        options = ["-std=c++17", "-O2", "-DNDEBUG", "-w", '-DMODEL="demo.cc"', f"-I{runtime_headers()}", f"-I{folder}"]
+        options = ["-std=c++17", "-O1", "-DNDEBUG", "-w", '-DMODEL="demo.cc"', f"-I{runtime_headers()}", f"-I{folder}"]
         subprocess.run([*find("c++").command, *options, "-o", str(self.program), str(HARNESS)], check=True)
 
     def send(self, *packets: bytes) -> list[Reply]:
