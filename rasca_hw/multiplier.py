@@ -44,8 +44,13 @@ class Multiplier(wiring.Component):
         return m
 
     def _mult18x18d(self, m: Module) -> Instance:
-        a, b, p = Signal(signed(18)), Signal(signed(18)), Signal(36)
-        m.d.comb += [a.eq(self.a), b.eq(self.b), self.product.eq(p)]
+        # Operands to the left: the low pins are constants then, where sign bits would be eighteen routed copies.
+        a, b, p = Signal(18), Signal(18), Signal(36)
+        m.d.comb += [
+            a.eq(self.a << (18 - len(self.a))),
+            b.eq(self.b << (18 - len(self.b))),
+            self.product.eq(p[36 - len(self.product) :]),
+        ]
         registers = {
             f"p_REG_{reg}_{pin}": f"{pin}0"
             for reg in ("INPUTA", "INPUTB", "PIPELINE", "OUTPUT")
