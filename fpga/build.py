@@ -26,7 +26,7 @@ from rasca_nn.errors import RascaError
 SEED = 1
 STEPS = 4
 SCRIPT = (
-    "read_rtlil top.il; synth_ecp5 -top top -run :check;"
+    "read_rtlil top.il; synth_ecp5 -top top -run :check; "
     # The last part of synth_ecp5 without `autoname`, which takes as long as all the rest and only names things nicely.
     "hierarchy -check; stat; check -noinit; blackbox =A:whitebox; write_json top.json"
 )

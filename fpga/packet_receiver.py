@@ -43,7 +43,7 @@ class Raster(wiring.Component):
     -------
     byte, take : the next byte, where `take` is 1. Not allowed while `stalled`.
     pad : a black pixel instead of bytes, dropping those of an unfinished pixel. Not allowed while `stalled`.
-    stalled : the last pixel was not taken yet.
+    stalled : the last pixel was not taken before this cycle.
     final : this byte or pad makes the last pixel of the frame.
     """
 
@@ -70,7 +70,8 @@ class Raster(wiring.Component):
         done = Signal()
         last = Signal()
         m.d.comb += [
-            self.stalled.eq(self.pixels.valid & ~self.pixels.ready),
+            # Not until `ready`: that would chain the accelerator's logic to this one's within a cycle.
+            self.stalled.eq(self.pixels.valid),
             done.eq(self.pad | (self.take & (phase == 2))),
             last.eq(column == self.width - 1),
             self.final.eq(done & last & (row == self.height - 1)),
@@ -97,7 +98,8 @@ class Raster(wiring.Component):
 class PacketReceiver(wiring.Component):
     """Parses :func:`fpga.protocol.request`.
 
-    Takes a byte a cycle, unless `pixels` or `verdicts` is not taken. A pixel leaves a cycle after its third byte.
+    Takes a byte a cycle but for one after each pixel, unless `pixels` or `verdicts` is not taken. A pixel leaves a cycle
+    after its third byte.
 
     Parameters
     ----------

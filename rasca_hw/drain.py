@@ -100,7 +100,12 @@ class DrainSequencer(wiring.Component):
         group_address = Signal.like(control.address)
         row_address = Signal.like(control.address)
         state = Signal.like(control.state_address)
-        column_last = column == columns - 1
+        # Flags a cycle behind: what they tell of changes at most once a pass, which has two columns or more.
+        column_last = Signal()
+        last_block = Signal()
+        last_group = Signal()
+        last_row = Signal()
+        m.d.sync += [last_block.eq(b == 0), last_group.eq(g == 0), last_row.eq(y == 0)]
         emit = row_open & (~record.pool | odd)
         done = (left == 0) | (lane == columns - 1)
         operand_step = Signal.like(control.operand_address)
@@ -150,6 +155,7 @@ class DrainSequencer(wiring.Component):
                 start_row()
                 m.d.sync += [
                     column.eq(0),
+                    column_last.eq(0),
                     operand_step.eq(self._times_rows(record.blocks + 1)),
                     address_step.eq(self._times_rows(record.channel_step)),
                     y.eq(record.out_rows),
@@ -165,7 +171,11 @@ class DrainSequencer(wiring.Component):
                 m.next = "Drain"
             with m.State("Drain"):
                 with m.If(self.valid):
-                    m.d.sync += [column.eq(Mux(column_last, 0, column + 1)), odd.eq(~odd)]
+                    m.d.sync += [
+                        column.eq(Mux(column_last, 0, column + 1)),
+                        column_last.eq(column == columns - 2),
+                        odd.eq(~odd),
+                    ]
                     with m.If(emit):
                         m.d.sync += [left.eq(left - 1), lane.eq(lane + 1)]
                         with m.If(done):
@@ -174,9 +184,9 @@ class DrainSequencer(wiring.Component):
                             m.d.sync += row_open.eq(0)
                     with m.If(column_last):
                         m.d.comb += self.pass_done.eq(1)
-                        with m.If(b != 0):
+                        with m.If(~last_block):
                             m.d.sync += [b.eq(b - 1), operand.eq(operand + 1)]
-                        with m.Elif(g != 0):
+                        with m.Elif(~last_group):
                             start_row()
                             m.d.sync += [
                                 g.eq(g - 1),
@@ -187,7 +197,7 @@ class DrainSequencer(wiring.Component):
                                 group_address.eq(next_group_address),
                                 state.eq(state + rows),
                             ]
-                        with m.Elif(y != 0):
+                        with m.Elif(~last_row):
                             start_row()
                             m.d.sync += [
                                 y.eq(y - 1),

@@ -5,13 +5,15 @@ network. What an engine can do follows from its parameters; what it does is its 
 """
 
 from collections.abc import Callable
+from functools import reduce
+from operator import or_
 from typing import Any
 
 from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import data, memory, wiring
 from amaranth.lib.wiring import In, Out
 
-from . import array, feeder, pool, post
+from . import array, feeder, pool, post, rom
 from .array import SystolicArray, delay
 from .drain import DrainSequencer
 from .feeder import Feeder
@@ -21,6 +23,7 @@ from .params import EngineParams
 from .pool import StatePool
 from .post import PostParams, RowPost
 from .program import Mode
+from .rom import Rom
 
 MAX_POOL_ROWS = 6
 """Rows whose state words are all written before the first pooled value comes."""
@@ -170,13 +173,9 @@ class Engine(wiring.Component):
         m.d.comb += read.addr.eq(seq.address)
         lines = delay(m, seq.lines, 1, name=prefix + "lines", reset_less=False)
 
-        weights = memory.Memory(
-            shape=8 * params.rows, depth=max(2, len(params.weights[group])), init=params.weights[group]
-        )
-        m.submodules[prefix + "weights"] = weights
-        weight_read = weights.read_port()
-        m.d.comb += weight_read.addr.eq(
-            delay(m, seq.weight_address, feeder.LATENCY - 2, name=prefix + "weight_address")
+        m.submodules[prefix + "weights"] = weights = Rom(params.weights[group], width=8 * params.rows)
+        m.d.comb += weights.address.eq(
+            delay(m, seq.weight_address, feeder.LATENCY - rom.LATENCY, name=prefix + "weight_address")
         )
 
         m.submodules[prefix + "feeder"] = feed = Feeder(params.columns)
@@ -187,7 +186,7 @@ class Engine(wiring.Component):
             feed.tap.eq(seq.tap),
             feed.word.eq(Mux(lines, self.line_word.as_value(), read.data) if params.reads_lines else read.data),
             systolic.activations.eq(feed.operands),
-            systolic.weights.eq(delay(m, weight_read.data, 1, name=prefix + "weight")),
+            systolic.weights.eq(weights.word),
             systolic.first.eq(delay(m, seq.first, feeder.LATENCY, name=prefix + "first", reset_less=False)),
             systolic.last.eq(delay(m, seq.last, feeder.LATENCY, name=prefix + "last", reset_less=False)),
         ]
@@ -279,7 +278,7 @@ class Engine(wiring.Component):
         stage = PostParams(params.acc_width, params.columns, params.tables).value_stage
         out = Signal(self.write_layout, name=prefix + "write", reset_less=True)
         out_valid = Signal(name=prefix + "write_valid")
-        m.d.sync += out_valid.eq(0)
+        finished = []
         logits = []
         for r, row in enumerate(rows):
             control = at(stage, r)
@@ -295,22 +294,30 @@ class Engine(wiring.Component):
                 packer.fill.eq(control.unsigned << 7),
             ]
             written = at(stage + 1, r)
-            with m.If(written.done & written.rows[0]):
-                m.d.sync += [
-                    out_valid.eq(1),
-                    out.address.eq(written.address),
-                    out.word.eq(packer.word),
-                    out.instruction.eq(written.instruction),
-                    out.to.eq(Cat(written.to_memory, written.to_operand, written.to_gate, written.to_features)),
-                ]
+            complete = Signal(name=f"{prefix}complete{r}")
+            m.d.sync += complete.eq(control.done & control.rows[0])
+            word = Signal(self.write_layout, name=f"{prefix}word{r}")
+            m.d.comb += [
+                word.address.eq(written.address),
+                word.word.eq(packer.word),
+                word.instruction.eq(written.instruction),
+                word.to.eq(Cat(written.to_memory, written.to_operand, written.to_gate, written.to_features)),
+            ]
+            finished.append((complete, word))
             total = at(4, r)
             logits.append((total.load & total.rows[0] & (total.mode == Mode.LOGITS), row.total))
         if params.state_columns:
-            self._pool_state(m, rows, out, out_valid, stage, at)
+            finished += self._pool_state(m, rows, stage, at)
+        # One at a time, so that selecting is and-or.
+        m.d.sync += [
+            out_valid.eq(Cat(valid for valid, _ in finished).any()),
+            out.eq(reduce(or_, (Mux(valid, word.as_value(), 0) for valid, word in finished))),
+        ]
         if params.classifies:
+            m.d.sync += self.logit_valid.eq(0)
             for valid, total in logits:
                 with m.If(valid):
-                    m.d.comb += [self.logit_valid.eq(1), self.logit.eq(total)]
+                    m.d.sync += [self.logit_valid.eq(1), self.logit.eq(total)]
         m.d.comb += [
             self.write[group].eq(out),
             self.write_valid[group].eq(out_valid),
@@ -324,14 +331,15 @@ class Engine(wiring.Component):
                 m.d.comb += [port.addr.eq(self.receive_address), port.data.eq(self.receive_word), port.en.eq(1)]
 
     def _pool_state(
-        self, m: Module, rows: list[RowPost], out: Any, out_valid: Signal, stage: int, at: Callable[[int, int], Any]
-    ) -> None:
-        """Each pooled value is written as a word of one lane, some cycles after its row's last word."""
+        self, m: Module, rows: list[RowPost], stage: int, at: Callable[[int, int], Any]
+    ) -> list[tuple[Signal, Any]]:
+        """The pooled values, each a word of one lane, some cycles after its row's last word: (valid, word) a row."""
         params = self.params
         m.submodules.pool = unit = StatePool(rows=params.rows, columns=params.state_columns, with_max=params.pool_max)
         extra = max(0, params.rows - MAX_POOL_ROWS)
         pooled = delay(m, unit.pooled, extra, name="pooled")
         later = stage + pool.LATENCY + extra
+        finished = []
         for r, row in enumerate(rows):
             control = at(stage, r)
             active = control.to_state & control.rows[0]
@@ -340,12 +348,15 @@ class Engine(wiring.Component):
                 unit.valid[r].eq(control.emit & active),
                 unit.end[r].eq(control.end & active),
             ]
-            ended = at(later, r)
-            with m.If(ended.end & ended.to_state & ended.rows[0]):
-                m.d.sync += [
-                    out_valid.eq(1),
-                    out.address.eq(ended.state_address),
-                    out.word.eq(pooled.as_unsigned()),
-                    out.instruction.eq(ended.instruction),
-                    out.to.eq(Cat(1, 0, 0, 0)),
-                ]
+            before, ended = at(later - 1, r), at(later, r)
+            complete = Signal(name=f"pooled{r}_complete")
+            m.d.sync += complete.eq(before.end & before.to_state & before.rows[0])
+            word = Signal(self.write_layout, name=f"pooled{r}_word")
+            m.d.comb += [
+                word.address.eq(ended.state_address),
+                word.word.eq(pooled.as_unsigned()),
+                word.instruction.eq(ended.instruction),
+                word.to.to_memory.eq(1),
+            ]
+            finished.append((complete, word))
+        return finished

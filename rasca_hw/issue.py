@@ -31,7 +31,7 @@ class IssueSequencer(wiring.Component):
     """Members
     -------
     tap, address, weight_address, lines, first, last : the tap of this cycle, where `active`.
-    products : products that count which the array made in the cycle before (valid rows x valid columns of one group).
+    products : products that count (valid rows x valid columns of one group), two cycles after the tap.
     rows_available, rows_done : kernel rows the line buffer holds; how many it may free (a pulse).
     features_full, features_taken : handshake for received features (taken: a pulse at the start of the reading layer).
     credit, credit_taken, credit_given : handshake for sent features; given: a pulse when received ones are no longer
@@ -102,11 +102,22 @@ class IssueSequencer(wiring.Component):
         rows_needed = Signal(8)
         first = Signal()
         idle = Signal()
+        abort = self._flag(m, self.abort, "abort_seen")
         line_start = Signal.like(self.address, init=1)
 
-        # Down-counters throughout, so that the ends are tests for zero.
-        window_last = ~record.wide | (window == 2)
-        pass_last = ~idle & window_last & (tap == 0)
+        # What a pass ends with is known before: ends are flags, computed a cycle ahead or, where nothing changes within
+        # a pass of at least two cycles, a cycle behind.
+        last = Signal()
+        end = Signal()
+        single = self._flag(m, ~record.wide & (record.taps == 0), "single")
+        no_gap = self._flag(m, record.gap == 0, "no_gap")
+        last_block = self._flag(m, b == 0, "last_block")
+        last_group = self._flag(m, g == 0, "last_group")
+        last_row = self._flag(m, y == 0, "last_row")
+        next_last = ~idle & Mux(record.wide, (tap == 0) & (window == 1), tap == 1)
+        tap_stride = Stride(self, m, record.tap_step, record.lines, "tap")
+        row_stride = Stride(self, m, record.row_step, record.lines, "row")
+        line_stride = Stride(self, m, self.rows * self.row_words, 1, "line")
 
         m.d.comb += [
             self.tap.window.eq(window),
@@ -117,11 +128,17 @@ class IssueSequencer(wiring.Component):
             self.weight_address.eq(weights),
             self.lines.eq(record.lines),
             self.first.eq(self.active & first),
-            self.last.eq(self.active & pass_last),
+            self.last.eq(self.active & last),
         ]
-        valid_rows = Mux(g == 0, record.last_rows + 1, self.params.rows)
-        valid_columns = Mux(b == 0, record.last_columns + 1, self.params.columns)
-        m.d.sync += self.products.eq(Mux(self.active & record.counts, valid_rows * valid_columns, 0))
+        valid_rows = Signal(range(self.params.rows + 1))
+        valid_columns = Signal(range(self.params.columns + 1))
+        m.d.sync += [
+            valid_rows.eq(Mux(g == 0, record.last_rows + 1, self.params.rows)),
+            valid_columns.eq(Mux(b == 0, record.last_columns + 1, self.params.columns)),
+        ]
+        with m.If(~(self.active & record.counts)):
+            m.d.sync += [valid_rows.eq(0), valid_columns.eq(0)]
+        m.d.sync += self.products.eq(valid_rows * valid_columns)
 
         def start_pass(start: Any) -> None:
             m.d.sync += [
@@ -131,6 +148,8 @@ class IssueSequencer(wiring.Component):
                 tap.eq(record.taps),
                 window.eq(~record.wide),
                 first.eq(1),
+                last.eq(single),
+                end.eq(single & no_gap),
             ]
 
         with m.FSM(init="Refetch"):
@@ -153,11 +172,9 @@ class IssueSequencer(wiring.Component):
                 credit_ok = ~record.wait_credit | self.credit
                 with m.If(delay != 0):
                     m.d.sync += delay.eq(delay - 1)
-                with m.Elif(self.abort & (record.lines | record.wait_features)):
+                with m.Elif(abort & (record.lines | record.wait_features)):
                     with m.If(self.drained):
-                        m.d.comb += self.restart.eq(1)
-                        m.d.sync += [pc.eq(0), step.eq(0)]
-                        m.next = "Refetch"
+                        m.next = "Restart"
                 with m.Elif(features_ok & credit_ok):
                     m.d.comb += [
                         self.features_taken.eq(record.wait_features),
@@ -169,6 +186,10 @@ class IssueSequencer(wiring.Component):
                         row_start.eq(Mux(record.lines, line_start, record.base)),
                     ]
                     m.next = "Row"
+            with m.State("Restart"):
+                m.d.comb += self.restart.eq(1)
+                m.d.sync += [pc.eq(0), step.eq(0)]
+                m.next = "Refetch"
             with m.State("Row"):
                 m.d.sync += [
                     g.eq(record.groups),
@@ -181,32 +202,36 @@ class IssueSequencer(wiring.Component):
                     m.next = "Pass"
             with m.State("Pass"):
                 m.d.comb += [self.active.eq(~idle), next_weights.eq(weights + self.active)]
-                m.d.sync += [first.eq(0), weights.eq(next_weights)]
-                with m.If(~window_last):
-                    m.d.sync += [window.eq(window + 1), address.eq(self._wrap(address + 1, record.lines))]
+                m.d.sync += [
+                    first.eq(0),
+                    weights.eq(next_weights),
+                    last.eq(next_last),
+                    end.eq(Mux(no_gap, next_last, Mux(idle, gap == 2, last & (record.gap == 1)))),
+                ]
+                with m.If(record.wide & (window != 2)):
+                    m.d.sync += [window.eq(window + 1), address.eq(self._next(address, record.lines))]
                 with m.Else():
-                    next_start = self._wrap(tap_start + record.tap_step, record.lines)
+                    next_start = tap_stride.after(tap_start)
                     m.d.sync += [
                         window.eq(~record.wide),
                         tap.eq(tap - 1),
                         tap_start.eq(next_start),
                         address.eq(next_start),
                     ]
-                with m.If(pass_last & (record.gap != 0)):
+                with m.If(last):
                     m.d.sync += [idle.eq(1), gap.eq(record.gap)]
                 with m.If(idle):
                     m.d.sync += gap.eq(gap - 1)
-                with m.If(Mux(idle, gap == 1, pass_last & (record.gap == 0))):
+                with m.If(end):
                     m.d.sync += idle.eq(0)
-                    with m.If(b != 0):
+                    with m.If(~last_block):
                         m.d.sync += [b.eq(b - 1), weights.eq(group_weights)]
                         start_pass(pass_start + 1)
-                    with m.Elif(g != 0):
+                    with m.Elif(~last_group):
                         m.d.sync += [g.eq(g - 1), b.eq(record.blocks), group_weights.eq(next_weights)]
                         start_pass(row_start - record.wide)
-                    with m.Elif(y != 0):
-                        next_row = self._wrap(row_start + record.row_step, record.lines)
-                        m.d.sync += [y.eq(y - 1), row_start.eq(next_row)]
+                    with m.Elif(~last_row):
+                        m.d.sync += [y.eq(y - 1), row_start.eq(row_stride.after(row_start))]
                         m.d.comb += self.rows_done.eq(record.frees)
                         m.d.sync += rows_needed.eq(rows_needed + ~record.frees)
                         m.next = "Row"
@@ -214,13 +239,40 @@ class IssueSequencer(wiring.Component):
                         m.d.comb += self.credit_given.eq(record.post_credit)
                         with m.If(record.frees):
                             m.d.comb += self.rows_done.eq(self.kernel_height)
-                            m.d.sync += line_start.eq(self._wrap(line_start + self.rows * self.row_words, 1))
+                            m.d.sync += line_start.eq(line_stride.after(line_start))
                         m.next = "Fetch"
         return m
 
-    def _wrap(self, address: Any, lines: Any) -> Any:
-        """Addresses of the line buffer (from 1 to `line_words`) are circular."""
+    def _flag(self, m: Module, value: Any, name: str) -> Signal:
+        """`value`, a cycle later."""
+        flag = Signal(name=name)
+        m.d.sync += flag.eq(value)
+        return flag
+
+    def _next(self, address: Any, lines: Any) -> Any:
+        """The address after, in the circular line buffer (1 to `line_words`) or straight on."""
         if not self.params.reads_lines:
-            return address
-        end = self.line_words + 1
-        return Mux(lines & (address >= end), address - self.line_words, address)
+            return address + 1
+        return Mux(lines & (address == self.line_words), 1, address + 1)
+
+
+class Stride:
+    """Steps through the line buffer's circular addresses (1 to `line_words`) or straight on.
+
+    Limit and step back are registers, so that one comparison beside one addition is all that a step takes.
+    """
+
+    def __init__(self, sequencer: IssueSequencer, m: Module, step: Any, lines: Any, name: str) -> None:
+        self.step = step
+        self.circular = sequencer.params.reads_lines
+        words = sequencer.line_words
+        self.limit = Signal(len(sequencer.address) + 1, name=f"{name}_limit")
+        self.back = Signal.like(sequencer.address, name=f"{name}_back")
+        if self.circular:
+            m.d.sync += [self.limit.eq(Mux(lines, words - step, ~0)), self.back.eq(step - words)]
+
+    def after(self, address: Any) -> Any:
+        """The address one step on."""
+        if not self.circular:
+            return address + self.step
+        return Mux(address > self.limit, address + self.back, address + self.step)

@@ -119,7 +119,6 @@ class LineBuffer(wiring.Component):
                     with m.If(group_end):
                         m.next = "Ended"
             with m.Else():
-                m.d.comb += [packer.valid.eq(1) for packer in packers]
                 m.d.sync += [x.eq(x + 1), lane.eq(lane + 1)]
                 m.next = "Line"
                 short = pixel.last & (x != self.width - 1)
@@ -128,7 +127,7 @@ class LineBuffer(wiring.Component):
                 with m.If((lane == self.columns - 1) | (x == self.width - 1) | pixel.last):
                     m.next = "Store"
 
-        with m.FSM():
+        with m.FSM() as fsm:
             with m.State("Idle"):
                 m.d.sync += errors.eq(0)
                 with m.If(self.pixels.valid & space):
@@ -175,6 +174,8 @@ class LineBuffer(wiring.Component):
                 with m.If(self.aborted):
                     m.d.sync += groups.eq(0)
                     m.next = "Idle"
+        # A pixel that waits is packed again and again until it is taken: it needs no place in the buffer for that.
+        m.d.comb += [packer.valid.eq(self.pixels.valid & ~fsm.ongoing("Store")) for packer in packers]
         return m
 
     def _times_words(self, m: Module, colour: Signal) -> Any:

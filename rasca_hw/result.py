@@ -60,7 +60,7 @@ class ResultUnit(wiring.Component):
         for item in (confidence, result):
             with m.If(item.ready):
                 m.d.sync += item.valid.eq(0)
-        m.d.comb += self.decided.eq(self.cut | (complete & (step == self.steps)))
+        m.d.sync += self.decided.eq(self.cut | (complete & (step == self.steps)))
         with m.If(complete):
             with m.If(confidence.valid & ~confidence.ready):
                 m.d.sync += overrun.eq(1)

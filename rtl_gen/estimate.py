@@ -19,7 +19,7 @@ FIFO_LATENCY = 2
 """Cycles from a word's put into an empty FIFO to its first possible get."""
 FULL_LATENCY = 2
 """Cycles from the last get of a set of features to `full`."""
-LOGIT_LATENCY = feeder.LATENCY + array.LATENCY + 5
+LOGIT_LATENCY = feeder.LATENCY + array.LATENCY + 7
 """Cycles from the last tap of a class in row 0 to the decision."""
 
 

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from fpga.tools import find
 from rasca_hw.params import AcceleratorParams
+from rasca_hw.rom import banks
 from rasca_nn.errors import RascaError
 from sim.split import split_eval
 from sim.top import TracedAccelerator
@@ -99,7 +100,8 @@ def _glue(params: AcceleratorParams) -> str:
     for i, (name, words) in enumerate(loaded_memories(params)):
         engine, memory = name
         chunks = -(-words.shape[1] // 4)
-        item = f"top.memory_p_accelerator_2e_{engine}_2e_{memory.replace('_', '__')}.data[at].data[c]"
+        mangled = f"{engine}.{memory}".replace("_", "__").replace(".", "_2e_")
+        item = f"top.memory_p_accelerator_2e_{mangled}.data[at].data[c]"
         lines += [
             f"    case {i}: for (int c = 0; c < {chunks}; c++)",
             f"        {item} = bytes[4 * c] | bytes[4 * c + 1] << 8 | bytes[4 * c + 2] << 16 |",
@@ -124,7 +126,8 @@ def loaded_memories(params: AcceleratorParams) -> list[tuple[tuple[str, str], ND
             prefix = f"group{g}" if e.groups > 1 else "group"
             mask = (1 << e.acc_width) - 1
             biases = [(bias & mask) | shift << e.acc_width for bias, shift in e.biases[g]]
-            found.append(((e.name, f"{prefix}_weights"), packed(list(e.weights[g]), 8 * e.rows)))
+            for i, bank in enumerate(banks(e.weights[g])):
+                found.append(((e.name, f"{prefix}_weights.bank{i}"), packed(list(bank), 8 * e.rows)))
             found.append(((e.name, f"{prefix}_biases"), packed(biases, e.acc_width + 5)))
     return found
 

@@ -11,6 +11,7 @@ import subprocess
 import tempfile
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -41,11 +42,23 @@ class IcarusError(SimulationError):
     """A bench could not be built, failed, or did not run."""
 
 
-def to_verilog(component: wiring.Component) -> str:
-    """The component as Verilog, top module `rasca`."""
+@dataclass(frozen=True)
+class Platform:
+    """As much of a platform as choosing a multiplier takes: the device's name."""
+
+    device: str
+
+
+ECP5 = Platform("LFE5U-85F")
+MULT18X18D = Path(__file__).with_name("mult18x18d.v")
+
+
+def to_verilog(component: wiring.Component, platform: Platform | None = None) -> str:
+    """The component as Verilog, top module `rasca`; for an ECP5 with the model of its multipliers."""
     # Amaranth asks the environment which Yosys to use; the wheel beside it needs no installation.
     os.environ.setdefault("AMARANTH_USE_YOSYS", "builtin")
-    return verilog.convert(component, name=TOP, emit_src=False, strip_internal_attrs=True)
+    text = verilog.convert(component, name=TOP, platform=platform, emit_src=False, strip_internal_attrs=True)
+    return text + MULT18X18D.read_text() if platform == ECP5 else text
 
 
 def run_bench(source: str, bench: str, case: Arrays, *, folder: Path | None = None) -> dict[str, NDArray[Any]]:

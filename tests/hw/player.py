@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from amaranth.lib import wiring
 from numpy.typing import NDArray
 
-from sim.icarus import run_bench, to_verilog
+from sim.icarus import Platform, run_bench, to_verilog
 
 Values = Sequence[int] | NDArray[np.int64]
 
@@ -32,12 +33,18 @@ def split(words: list[int], count: int, bits: int = 8, signed: bool = True) -> N
     return np.where(signed & (values >> (bits - 1) == 1), values - (1 << bits), values)
 
 
-def play(component: wiring.Component, inputs: Mapping[str, tuple[Values, int]], *outputs: str) -> dict[str, list[int]]:
+def play(
+    component: wiring.Component,
+    inputs: Mapping[str, tuple[Values, int]],
+    *outputs: str,
+    platform: Platform | None = None,
+) -> dict[str, list[int]]:
     """Applies for each input port `(values, bits)`, one value a cycle; returns each output's values, unsigned."""
     cycles = {len(values) for values, _ in inputs.values()}
     assert len(cycles) == 1, f"inputs of different lengths {cycles}"
-    case = {f"in_{name}": to_bytes(values, bits) for name, (values, bits) in inputs.items()}
-    found = run_bench(to_verilog(component), "pipeline", {**case, "outputs": " ".join(outputs), "cycles": cycles.pop()})
+    case: dict[str, Any] = {f"in_{name}": to_bytes(values, bits) for name, (values, bits) in inputs.items()}
+    case |= {"outputs": " ".join(outputs), "cycles": cycles.pop()}
+    found = run_bench(to_verilog(component, platform), "pipeline", case)
     return {name: [int.from_bytes(row.tobytes(), "little") for row in found[name]] for name in outputs}
 
 

@@ -20,6 +20,7 @@ from rasca_nn.int8_file import Layer
 from rasca_nn.integer import IntegerNet, accumulate
 from rasca_nn.random_model import random_int8_model
 from sim.benches.streams import pattern
+from sim.icarus import ECP5, Platform
 from tests.hw.player import lanes, play, signed, split
 
 
@@ -33,15 +34,16 @@ def sums(weight: NDArray[np.int64], x: NDArray[np.int64]) -> NDArray[np.int64]:
     return accumulate(layer(weight), torch.from_numpy(x)[None, :, None])[0, :, 0].numpy()
 
 
-def test_multiplier() -> None:
-    a_bits, b_bits = 8, 16
+@pytest.mark.parametrize("platform", [None, ECP5], ids=["logic", "MULT18X18D"])
+@pytest.mark.parametrize(("a_bits", "b_bits"), [(8, 8), (10, 10), (8, 16), (18, 18)])
+def test_multiplier(a_bits: int, b_bits: int, platform: Platform | None) -> None:
     rng = np.random.default_rng(a_bits)
     a, b = (rng.integers(-(1 << n - 1), 1 << n - 1, 60) for n in (a_bits, b_bits))
     ends = [
         (i, j) for i in (-(1 << a_bits - 1), (1 << a_bits - 1) - 1) for j in (-(1 << b_bits - 1), (1 << b_bits - 1) - 1)
     ]
     a[:4], b[:4] = zip(*ends, strict=True)
-    seen = play(Multiplier(a_bits, b_bits), {"a": (a, a_bits), "b": (b, b_bits)}, "product")
+    seen = play(Multiplier(a_bits, b_bits), {"a": (a, a_bits), "b": (b, b_bits)}, "product", platform=platform)
     product = signed(seen["product"], a_bits + b_bits)
     late = multiplier.LATENCY
     np.testing.assert_array_equal(product[late:], (a * b)[:-late])
