@@ -98,8 +98,8 @@ class Raster(wiring.Component):
 class PacketReceiver(wiring.Component):
     """Parses :func:`fpga.protocol.request`.
 
-    Takes a byte a cycle but for one after each pixel, unless `pixels` or `verdicts` is not taken. A pixel leaves a cycle
-    after its third byte.
+    Takes a byte a cycle but for one after each pixel, unless `pixels` or `verdicts` is not taken. A pixel leaves a
+    cycle after its third byte.
 
     Parameters
     ----------

@@ -221,7 +221,7 @@ class Engine(wiring.Component):
                 row.shift.eq(bias_read.data[params.acc_width :]),
                 row.control.bias_load.eq(at(post.BIAS_LOAD, r).load),
                 row.control.relu.eq(at(post.CLAMP, r).relu),
-                row.control.unsigned.eq(at(post_params.value_stage, r).unsigned),
+                row.control.unsigned.eq(at(post_params.value_stage - 1, r).unsigned),
             ]
             if params.tables:
                 m.d.comb += [
@@ -281,17 +281,17 @@ class Engine(wiring.Component):
         finished = []
         logits = []
         for r, row in enumerate(rows):
-            control = at(stage, r)
+            before, control = at(stage - 1, r), at(stage, r)
             m.submodules[f"{prefix}packer{r}"] = packer = Packer(params.columns)
             value = row.value.as_signed()
             even = Signal.like(value, name=f"{prefix}even{r}", reset_less=True)
             with m.If(control.valid):
                 m.d.sync += even.eq(value)
             m.d.comb += [
-                packer.valid.eq(control.emit),
+                packer.valid.eq(before.emit),
                 packer.value.eq(Mux(control.pool & (even > value), even, value)),
-                packer.lane.eq(control.lane),
-                packer.fill.eq(control.unsigned << 7),
+                packer.lane.eq(before.lane),
+                packer.fill.eq(before.unsigned << 7),
             ]
             written = at(stage + 1, r)
             complete = Signal(name=f"{prefix}complete{r}")

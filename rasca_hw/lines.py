@@ -66,6 +66,7 @@ class LineBuffer(wiring.Component):
         m.submodules.memory = mem = memory.Memory(shape=8 * self.columns, depth=self.depth, init=[])
         read, write = mem.read_port(), mem.write_port()
         m.d.comb += [read.addr.eq(self.address), self.word.eq(read.data)]
+        m.d.sync += write.en.eq(0)
 
         used = Signal(8)
         stored = Signal()
@@ -77,6 +78,7 @@ class LineBuffer(wiring.Component):
         lane = Signal(range(self.columns))
         word = Signal(range(self.row_words))
         colour = Signal(range(COLOURS))
+        write_colour = Signal(range(COLOURS))
         group_rows = Signal(range(self.rows))
         groups = Signal(range(self.steps))
         row_base = Signal(range(self.depth), init=1)
@@ -90,7 +92,9 @@ class LineBuffer(wiring.Component):
             m.submodules[f"packer_{name}"] = packer = Packer(self.columns)
             byte = pixel[name]
             # round((x / 255 - 0.5) * 254), exactly
-            m.d.comb += [packer.value.eq(byte - 127 - byte[7]), packer.lane.eq(lane)]
+            value = Signal(8, name=f"value_{name}", reset_less=True)
+            m.d.sync += value.eq(byte - 127 - byte[7])
+            m.d.comb += [packer.value.eq(value), packer.lane.eq(lane)]
             packers.append(packer)
 
         group_end = (group_rows == self.rows - 1) & (groups == self.steps - 1)
@@ -146,10 +150,10 @@ class LineBuffer(wiring.Component):
                     with m.Else():
                         take_pixel()
             with m.State("Store"):
-                m.d.comb += [
+                m.d.sync += [
                     write.en.eq(1),
                     write.addr.eq(row_base + word + self._times_words(m, colour)),
-                    write.data.eq(self._select(m, packers, colour)),
+                    write_colour.eq(colour),
                 ]
                 m.d.sync += colour.eq(colour + 1)
                 with m.If(colour == COLOURS - 1):
@@ -174,6 +178,7 @@ class LineBuffer(wiring.Component):
                 with m.If(self.aborted):
                     m.d.sync += groups.eq(0)
                     m.next = "Idle"
+        m.d.comb += write.data.eq(self._select(m, packers, write_colour))
         # A pixel that waits is packed again and again until it is taken: it needs no place in the buffer for that.
         m.d.comb += [packer.valid.eq(self.pixels.valid & ~fsm.ongoing("Store")) for packer in packers]
         return m

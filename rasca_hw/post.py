@@ -45,7 +45,7 @@ class RowControl(data.Struct):
     """Cycle `ELEMENTWISE`."""
     operand_unsigned: 1
     unsigned: 1
-    """Cycle of `value`: store it as q - 128."""
+    """Cycle before `value`: store it as q - 128."""
 
 
 @dataclass(frozen=True)
@@ -105,15 +105,23 @@ class RowPost(wiring.Component):
         m.d.comb += self.total.eq(total)
         low = Mux(self.control.relu, 0, -128)
         high = Mux(self.control.relu, 255, 127)
+        within = Signal(8)
         with m.If(shifted < low):
-            m.d.sync += clamped.eq(low)
+            m.d.comb += within.eq(low)
         with m.Elif(shifted > high):
-            m.d.sync += clamped.eq(high)
+            m.d.comb += within.eq(high)
         with m.Else():
-            m.d.sync += clamped.eq(shifted)
-        value = self._elementwise(m, self._table(m, clamped)) if self.params.tables else clamped
-        m.d.comb += self.value.eq(value ^ (self.control.unsigned << 7))
+            m.d.comb += within.eq(shifted)
+        if self.params.tables:
+            m.d.sync += clamped.eq(within)
+            self._elementwise(m, self._table(m, clamped))
+        else:
+            m.d.sync += self.value.eq(self._stored(within))
         return m
+
+    def _stored(self, value: Any) -> Any:
+        """Unsigned numbers are stored as q - 128."""
+        return value ^ (self.control.unsigned << 7)
 
     def _table(self, m: Module, clamped: Signal) -> Signal:
         """Table look-up by the signed byte, cycles `TABLE` to `SELECT` + 1."""
@@ -126,7 +134,7 @@ class RowPost(wiring.Component):
         m.d.sync += value.eq(Mux(self.control.use_table, port.data, delay(m, clamped, 1, name="clamped")))
         return value
 
-    def _elementwise(self, m: Module, value: Signal) -> Any:
+    def _elementwise(self, m: Module, value: Signal) -> None:
         """One multiplier for both products: x * up(v) and up(u) * (x - v)."""
         operand = Signal.like(self.operand, reset_less=True)
         gate = Signal.like(self.gate, reset_less=True)
@@ -153,12 +161,12 @@ class RowPost(wiring.Component):
         mode = delay(m, self.control.mode, MULTIPLIER_LATENCY + 1, name="mode")
         later = Signal(signed(8))
         m.d.comb += later.eq(delay(m, value, MULTIPLIER_LATENCY + 1, name="value"))
-        result = Signal(8, reset_less=True)
+        result = Signal(8)
         with m.Switch(mode):
             with m.Case(Mode.GATE):
-                m.d.sync += result.eq(scaled)
+                m.d.comb += result.eq(scaled)
             with m.Case(Mode.BLEND):
-                m.d.sync += result.eq(later + scaled)
+                m.d.comb += result.eq(later + scaled)
             with m.Default():
-                m.d.sync += result.eq(later)
-        return result
+                m.d.comb += result.eq(later)
+        m.d.sync += self.value.eq(self._stored(result))

@@ -39,10 +39,10 @@ async def decisions(dut: Any) -> None:
         if steps < logits.shape[1]:
             dut.cut.value = 1
             await edge
-            decided += int(dut.decided.value)
             dut.cut.value = 0
             for _ in range(given["pause"]):
                 await edge
+                decided += int(dut.decided.value)
     for _ in range(50):
         await edge
     for task in tasks:

@@ -144,9 +144,10 @@ def test_packer(idle: str) -> None:
             steps.append((1, int(value), i % columns, fill))
             if i % columns == columns - 1 or i == width - 1:
                 word = padded[i // columns * columns :][:columns]
-                expected.append((len(steps), word))
-    steps.append((0, 0, 0, 0))
+                expected.append((len(steps) + 1, word))
+    steps += [(0, 0, 0, 0)] * 2
     ports = [[s[i] for s in steps] for i in range(4)]
+    ports[1] = [0, *ports[1][:-1]]  # values come a cycle later
     inputs = {
         name: (values, bits)
         for name, values, bits in zip(("valid", "value", "lane", "fill"), ports, (1, 8, 3, 8), strict=True)

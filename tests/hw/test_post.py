@@ -120,7 +120,7 @@ def test_row_post(tables: bool, idle: str) -> None:
                 control[now + post.SELECT]["use_table"] = 1
             control[now + post.ELEMENTWISE]["mode"] = int(kind.mode)
             control[now + post.ELEMENTWISE]["operand_unsigned"] = kind.operand_unsigned
-            control[now + params.value_stage]["unsigned"] = kind.unsigned
+            control[now + params.value_stage - 1]["unsigned"] = kind.unsigned
             stored = (int(value[c]) - 128 * kind.unsigned) & 0xFF
             expected.append((now + params.value_stage, f"pass {p} ({kind.name}), column {c}", stored))
             totals.append((now + 4, int(acc[c]) + hardware_bias))
