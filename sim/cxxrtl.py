@@ -10,6 +10,7 @@ import hashlib
 import os
 import subprocess
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,8 @@ from sim.top import TracedAccelerator
 
 DRIVER = Path(__file__).with_name("driver.cc")
 PASSES = "proc; flatten; opt_expr; opt_clean -purge; opt_merge; opt_expr; opt_clean -purge"
+UNITS = 4
+"""Files that are compiled side by side."""
 FLAGS = ("-std=c++17", "-O1", "-DNDEBUG", "-shared", "-fPIC")
 
 
@@ -137,7 +140,8 @@ def compile_simulator(params: AcceleratorParams, *, vcd: bool = False) -> Path:
     text = rtlil.convert(TracedAccelerator(_without_weights(params)), name="rasca", emit_src=False)
     glue = _glue(params)
     driver = DRIVER.read_text()
-    key = hashlib.sha256("\n".join([text, glue, driver, PASSES, *FLAGS, str(vcd)]).encode()).hexdigest()[:20]
+    parts = [text, glue, driver, PASSES, str(UNITS), *FLAGS, str(vcd)]
+    key = hashlib.sha256("\n".join(parts).encode()).hexdigest()[:20]
     folder = cache_folder()
     library = folder / f"{key}.so"
     if library.exists():
@@ -148,10 +152,17 @@ def compile_simulator(params: AcceleratorParams, *, vcd: bool = False) -> Path:
         (work / "design.il").write_text(text)
         script = f"read_rtlil design.il; hierarchy -top rasca; {PASSES}; write_cxxrtl -g{2 if vcd else 0} design.cc"
         _call([*find("yosys").command, "-q", "-p", script], work, "yosys")
-        (work / "all.cc").write_text(split_eval((work / "design.cc").read_text()) + glue + driver)
-        compiler = find("c++").command
-        flags = [*FLAGS, "-I", str(runtime_headers()), *(["-DWITH_VCD"] if vcd else [])]
-        _call([*compiler, *flags, "all.cc", "-o", "simulator.so"], work, "the C++ compiler")
+        units = split_eval((work / "design.cc").read_text(), UNITS)
+        units[0] += glue + driver
+        compiler = [*find("c++").command, *FLAGS, "-I", str(runtime_headers()), *(["-DWITH_VCD"] if vcd else [])]
+
+        def compile_unit(i: int) -> None:
+            (work / f"{i}.cc").write_text(units[i])
+            _call([*compiler, "-c", f"{i}.cc"], work, "the C++ compiler")
+
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            list(pool.map(compile_unit, range(UNITS)))
+        _call([*compiler, *(f"{i}.o" for i in range(UNITS)), "-o", "simulator.so"], work, "the C++ compiler")
         (work / "simulator.so").replace(library)
     return library
 
@@ -172,7 +183,7 @@ def _call(command: list[str], folder: Path, what: str) -> None:
 
 
 class Simulator:
-    """A compiled accelerator with a model's weights loaded. Not thread-safe; one instance a process or more."""
+    """A compiled accelerator with a model's weights loaded. One a thread; Python's lock is free while it runs."""
 
     def __init__(self, params: AcceleratorParams, *, vcd: Path | None = None) -> None:
         self.params = params

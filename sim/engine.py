@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -10,17 +12,18 @@ from numpy.typing import NDArray
 
 from rasca_nn import integer
 from rtl_gen.build import Build
-from sim.cxxrtl import Simulator
+from sim.cxxrtl import Run, Simulator
 from sim.frames import pixel_stream
 from sim.simulate import cycle_limit
 
 
 class RtlEngine:
-    """The compiled accelerator, fed a stream of frames without a reset between them.
+    """The compiled accelerator, one on each core, each fed a stream of frames without a reset between them.
 
     Parameters
     ----------
     build : the accelerator to simulate.
+    machines : simulators that run side by side; by default as many as there are cores.
 
     Members
     -------
@@ -28,24 +31,30 @@ class RtlEngine:
     mismatches : how many of them differ.
     """
 
-    def __init__(self, build: Build) -> None:
+    def __init__(self, build: Build, machines: int | None = None) -> None:
         self._build = build
-        self._simulator = Simulator(build.params)
+        self._simulators = [Simulator(build.params) for _ in range(machines or os.cpu_count() or 1)]
         self.compared = 0
         self.mismatches = 0
 
     def __call__(self, images: NDArray[np.uint8]) -> NDArray[Any]:
         """Images ``[B, h, w, 3]`` to logits ``[B, classes]``."""
-        model = self._build.model
+        shares = np.array_split(images, min(len(images), len(self._simulators)))
+        # Threads, since the simulators are foreign code that leaves Python's lock alone.
+        with ThreadPoolExecutor(len(shares)) as pool:
+            runs = list(pool.map(self._run, self._simulators, shares))
+        expected = integer.step_logits(self._build.model, torch.from_numpy(images)).numpy()
+        confidences = np.concatenate([run.confidences["logits"] for run in runs])
+        results = np.concatenate([run.results for run in runs])
+        self._compare(confidences.reshape(expected.shape), expected)
+        self._compare(results["logits"], expected[:, -1])
+        self._compare(results["klass"], expected[:, -1].argmax(1))
+        self._compare(results["errors"], np.zeros(len(images)))
+        return np.asarray(results["logits"])
+
+    def _run(self, simulator: Simulator, images: NDArray[np.uint8]) -> Run:
         pixels = np.concatenate([pixel_stream(image) for image in images])
-        limit = cycle_limit(self._build, len(images))
-        run = self._simulator.run(pixels, len(images), limit=limit, trace=False)
-        expected = integer.step_logits(model, torch.from_numpy(images)).numpy()
-        self._compare(run.confidences["logits"].reshape(expected.shape), expected)
-        self._compare(run.results["logits"], expected[:, -1])
-        self._compare(run.results["klass"], expected[:, -1].argmax(1))
-        self._compare(run.results["errors"], np.zeros(len(images)))
-        return np.asarray(run.results["logits"])
+        return simulator.run(pixels, len(images), limit=cycle_limit(self._build, len(images)), trace=False)
 
     def _compare(self, got: NDArray[Any], expected: NDArray[Any]) -> None:
         self.compared += expected.size

@@ -15,15 +15,18 @@ CHUNK = 150
 _LOCAL = re.compile(r"^\t(value<\d+> \w+;)$")
 
 
-def split_eval(source: str, top: str = "p_rasca") -> str:
-    """The source with `top::eval` split, and made to stand for one rising clock edge: callers call `eval`, look at the
-    outputs, and call `commit`. Raises ValueError where the source does not look as expected.
+def split_eval(source: str, units: int, top: str = "p_rasca") -> list[str]:
+    """The source with `top::eval` split over so many files, to be compiled side by side; the first one has the rest.
+
+    `eval` is made to stand for one rising clock edge: callers call `eval`, look at the outputs, and call `commit`.
+    Raises ValueError where the source does not look as expected.
     """
     head = f"bool {top}::eval(performer *performer) {{\n"
     before, found, rest = source.partition(head)
+    declarations, reset, _ = before.partition(f"void {top}::reset() {{\n")
     body, end, after = rest.partition("\n}\n")
     opening = f"struct {top} : public module {{\n"
-    if not found or not end or opening not in before:
+    if not found or not end or not reset or opening not in declarations:
         raise ValueError("not a flattened CXXRTL design")
     members: list[str] = []
     statements: list[str] = []
@@ -42,10 +45,14 @@ def split_eval(source: str, top: str = "p_rasca") -> str:
     chunks = [statements[i : i + CHUNK] for i in range(0, len(statements), CHUNK)]
     declared = [f"void eval_{i}(performer *performer);" for i in range(len(chunks))]
     edge = f"\tconstexpr bool {edges[0]} = true;\n"
-    functions = "".join(
+    functions = [
         f"void {top}::eval_{i}(performer *performer) {{\n{edge}" + "\n".join(chunk) + "\n}\n"
         for i, chunk in enumerate(chunks)
-    )
+    ]
     calls = "\n".join([*(f"\teval_{i}(performer);" for i in range(len(chunks))), "\treturn true;"])
-    before = before.replace(opening, opening + "\n".join(f"\t{m}" for m in (*members, *declared)) + "\n")
-    return before + functions + head + calls + end + after
+    stateful = opening + "\n".join(f"\t{m}" for m in (*members, *declared)) + "\n"
+    before = before.replace(opening, stateful)
+    declarations = declarations.replace(opening, stateful)
+    namespace = "} // namespace cxxrtl_design\n"
+    first = before + "".join(functions[::units]) + head + calls + end + after
+    return [first, *(declarations + "".join(functions[i::units]) + namespace for i in range(1, units))]
