@@ -139,6 +139,45 @@ class DrainSequencer(wiring.Component):
         def start_row() -> None:
             m.d.sync += [left.eq(record.out_columns), row_open.eq(1), odd.eq(0), lane.eq(0), b.eq(record.blocks)]
 
+        # The walk, outside the states: sums come only while draining.
+        m.d.comb += self.pass_done.eq(self.valid & column_last)
+        with m.If(self.valid):
+            m.d.sync += [
+                column.eq(Mux(column_last, 0, column + 1)),
+                column_last.eq(column == columns - 2),
+                odd.eq(~odd),
+            ]
+            with m.If(emit):
+                m.d.sync += [left.eq(left - 1), lane.eq(lane + 1)]
+                with m.If(done):
+                    m.d.sync += [lane.eq(0), address.eq(address + 1)]
+                with m.If(left == 0):
+                    m.d.sync += row_open.eq(0)
+        with m.If(self.pass_done):
+            with m.If(~last_block):
+                m.d.sync += [b.eq(b - 1), operand.eq(operand + 1)]
+            with m.Elif(~last_group):
+                start_row()
+                m.d.sync += [
+                    g.eq(g - 1),
+                    bias.eq(bias + rows),
+                    operand.eq(next_group_operand),
+                    group_operand.eq(next_group_operand),
+                    address.eq(next_group_address),
+                    group_address.eq(next_group_address),
+                    state.eq(state + rows),
+                ]
+            with m.Elif(~last_row):
+                start_row()
+                m.d.sync += [
+                    y.eq(y - 1),
+                    g.eq(record.groups),
+                    bias.eq(record.bias_base),
+                    row_address.eq(row_address + record.row_step),
+                    address.eq(row_address + record.row_step),
+                    group_address.eq(row_address + record.row_step),
+                ]
+
         with m.FSM(init="Refetch"):
             with m.State("Refetch"):
                 m.next = "Fetch"
@@ -170,45 +209,8 @@ class DrainSequencer(wiring.Component):
                 ]
                 m.next = "Drain"
             with m.State("Drain"):
-                with m.If(self.valid):
-                    m.d.sync += [
-                        column.eq(Mux(column_last, 0, column + 1)),
-                        column_last.eq(column == columns - 2),
-                        odd.eq(~odd),
-                    ]
-                    with m.If(emit):
-                        m.d.sync += [left.eq(left - 1), lane.eq(lane + 1)]
-                        with m.If(done):
-                            m.d.sync += [lane.eq(0), address.eq(address + 1)]
-                        with m.If(left == 0):
-                            m.d.sync += row_open.eq(0)
-                    with m.If(column_last):
-                        m.d.comb += self.pass_done.eq(1)
-                        with m.If(~last_block):
-                            m.d.sync += [b.eq(b - 1), operand.eq(operand + 1)]
-                        with m.Elif(~last_group):
-                            start_row()
-                            m.d.sync += [
-                                g.eq(g - 1),
-                                bias.eq(bias + rows),
-                                operand.eq(next_group_operand),
-                                group_operand.eq(next_group_operand),
-                                address.eq(next_group_address),
-                                group_address.eq(next_group_address),
-                                state.eq(state + rows),
-                            ]
-                        with m.Elif(~last_row):
-                            start_row()
-                            m.d.sync += [
-                                y.eq(y - 1),
-                                g.eq(record.groups),
-                                bias.eq(record.bias_base),
-                                row_address.eq(row_address + record.row_step),
-                                address.eq(row_address + record.row_step),
-                                group_address.eq(row_address + record.row_step),
-                            ]
-                        with m.Else():
-                            m.next = "Fetch"
+                with m.If(self.pass_done & last_block & last_group & last_row):
+                    m.next = "Fetch"
                 with m.If(self.restart):
                     m.d.sync += [pc.eq(0), step.eq(0)]
                     m.next = "Refetch"

@@ -101,7 +101,10 @@ class IssueSequencer(wiring.Component):
         next_weights = Signal.like(self.weight_address)
         rows_needed = Signal(8)
         first = Signal()
+        passing = Signal()
         idle = Signal()
+        ending = Signal()
+        row_ends = Signal()
         abort = self._flag(m, self.abort, "abort_seen")
         line_start = Signal.like(self.address, init=1)
 
@@ -120,6 +123,10 @@ class IssueSequencer(wiring.Component):
         line_stride = Stride(self, m, self.rows * self.row_words, 1, "line")
 
         m.d.comb += [
+            self.active.eq(passing & ~idle),
+            ending.eq(passing & end),
+            row_ends.eq(ending & last_block & last_group),
+            next_weights.eq(weights + self.active),
             self.tap.window.eq(window),
             self.tap.left_edge.eq(b == record.blocks),
             self.tap.right_edge.eq(b == 0),
@@ -151,6 +158,46 @@ class IssueSequencer(wiring.Component):
                 last.eq(single),
                 end.eq(single & no_gap),
             ]
+
+        # The walk itself: free-running where it can be, since `Row` sets everything before a row's first pass.
+        m.d.sync += [
+            first.eq(0),
+            weights.eq(next_weights),
+            last.eq(next_last),
+            end.eq(Mux(no_gap, next_last, Mux(idle, gap == 2, last & (record.gap == 1)))),
+        ]
+        with m.If(record.wide & (window != 2)):
+            m.d.sync += [window.eq(window + 1), address.eq(self._next(address, record.lines))]
+        with m.Else():
+            next_start = tap_stride.after(tap_start)
+            m.d.sync += [
+                window.eq(~record.wide),
+                tap.eq(tap - 1),
+                tap_start.eq(next_start),
+                address.eq(next_start),
+            ]
+        with m.If(last):
+            m.d.sync += [idle.eq(1), gap.eq(record.gap)]
+        with m.Else():
+            m.d.sync += gap.eq(gap - 1)
+        with m.If(ending):
+            m.d.sync += idle.eq(0)
+            with m.If(~last_block):
+                m.d.sync += [b.eq(b - 1), weights.eq(group_weights)]
+                start_pass(pass_start + 1)
+            with m.Elif(~last_group):
+                m.d.sync += [g.eq(g - 1), b.eq(record.blocks), group_weights.eq(next_weights)]
+                start_pass(row_start - record.wide)
+        with m.If(row_ends & ~last_row):
+            m.d.comb += self.rows_done.eq(record.frees)
+            m.d.sync += [
+                y.eq(y - 1),
+                row_start.eq(row_stride.after(row_start)),
+                rows_needed.eq(rows_needed + ~record.frees),
+            ]
+        with m.If(row_ends & last_row & record.frees):
+            m.d.comb += self.rows_done.eq(self.kernel_height)
+            m.d.sync += line_start.eq(line_stride.after(line_start))
 
         with m.FSM(init="Refetch"):
             with m.State("Fetch"):
@@ -196,50 +243,18 @@ class IssueSequencer(wiring.Component):
                     b.eq(record.blocks),
                     weights.eq(record.weight_base),
                     group_weights.eq(record.weight_base),
+                    idle.eq(0),
                 ]
                 start_pass(row_start - record.wide)
                 with m.If(~record.lines | (self.rows_available >= rows_needed)):
+                    m.d.sync += passing.eq(1)
                     m.next = "Pass"
             with m.State("Pass"):
-                m.d.comb += [self.active.eq(~idle), next_weights.eq(weights + self.active)]
-                m.d.sync += [
-                    first.eq(0),
-                    weights.eq(next_weights),
-                    last.eq(next_last),
-                    end.eq(Mux(no_gap, next_last, Mux(idle, gap == 2, last & (record.gap == 1)))),
-                ]
-                with m.If(record.wide & (window != 2)):
-                    m.d.sync += [window.eq(window + 1), address.eq(self._next(address, record.lines))]
-                with m.Else():
-                    next_start = tap_stride.after(tap_start)
-                    m.d.sync += [
-                        window.eq(~record.wide),
-                        tap.eq(tap - 1),
-                        tap_start.eq(next_start),
-                        address.eq(next_start),
-                    ]
-                with m.If(last):
-                    m.d.sync += [idle.eq(1), gap.eq(record.gap)]
-                with m.If(idle):
-                    m.d.sync += gap.eq(gap - 1)
-                with m.If(end):
-                    m.d.sync += idle.eq(0)
-                    with m.If(~last_block):
-                        m.d.sync += [b.eq(b - 1), weights.eq(group_weights)]
-                        start_pass(pass_start + 1)
-                    with m.Elif(~last_group):
-                        m.d.sync += [g.eq(g - 1), b.eq(record.blocks), group_weights.eq(next_weights)]
-                        start_pass(row_start - record.wide)
-                    with m.Elif(~last_row):
-                        m.d.sync += [y.eq(y - 1), row_start.eq(row_stride.after(row_start))]
-                        m.d.comb += self.rows_done.eq(record.frees)
-                        m.d.sync += rows_needed.eq(rows_needed + ~record.frees)
-                        m.next = "Row"
-                    with m.Else():
+                with m.If(row_ends):
+                    m.d.sync += passing.eq(0)
+                    m.next = "Row"
+                    with m.If(last_row):
                         m.d.comb += self.credit_given.eq(record.post_credit)
-                        with m.If(record.frees):
-                            m.d.comb += self.rows_done.eq(self.kernel_height)
-                            m.d.sync += line_start.eq(line_stride.after(line_start))
                         m.next = "Fetch"
         return m
 
