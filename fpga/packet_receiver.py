@@ -68,13 +68,15 @@ class Raster(wiring.Component):
         column = Signal(range(self.width))
         row = Signal(range(self.height))
         done = Signal()
+        # A cycle behind, for pixels come two cycles apart or more.
         last = Signal()
+        bottom = Signal()
+        m.d.sync += [last.eq(column == self.width - 1), bottom.eq(row == self.height - 1)]
         m.d.comb += [
             # Not until `ready`: that would chain the accelerator's logic to this one's within a cycle.
             self.stalled.eq(self.pixels.valid),
             done.eq(self.pad | (self.take & (phase == 2))),
-            last.eq(column == self.width - 1),
-            self.final.eq(done & last & (row == self.height - 1)),
+            self.final.eq(done & last & bottom),
         ]
         with m.If(self.pixels.ready):
             m.d.sync += self.pixels.valid.eq(0)

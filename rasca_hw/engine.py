@@ -244,10 +244,11 @@ class Engine(wiring.Component):
         params = self.params
         if not params.tables:
             return 0, 0
-        address = Signal(range(max(2, params.reach)))
+        address = Signal(range(max(2, params.operand_depth, params.gate_depth)), reset_less=True)
         for r in range(params.rows):
-            with m.If(at(post.OPERAND_READ, r).load):
-                m.d.comb += address.eq(at(post.OPERAND_READ, r).operand_address - params.operand_base)
+            control = at(post.OPERAND_READ - 1, r)
+            with m.If(control.load):
+                m.d.sync += address.eq(control.operand_address - params.operand_base)
         words = []
         for name, depth in (("operands", params.operand_depth), ("gates", params.gate_depth)):
             m.submodules[name] = mem = memory.Memory(shape=8 * params.columns, depth=max(2, depth), init=[])

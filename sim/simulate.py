@@ -33,8 +33,9 @@ class Simulated:
     """One photo: what the hardware decided and how it compares.
 
     `confidence` [steps] is the probability of class 1 after each row group; `cycles` are from the first pixel to the
-    decision, `estimated` the manifest's number for the same; `busy` the share of multiplier cycles with a product
-    that counts.
+    decision, `interval` those from the decision before (None for the first frame after a reset), each with its
+    estimate; `busy` is the share of the multipliers' cycles with a product that counts, over the interval, else over
+    `cycles`.
     """
 
     image: Path
@@ -43,6 +44,8 @@ class Simulated:
     confidence: NDArray[np.float64]
     cycles: int
     estimated: int
+    interval: int | None
+    estimated_interval: int | None
     latency: int
     busy: float
     comparison: Comparison
@@ -50,7 +53,8 @@ class Simulated:
     @property
     def ok(self) -> bool:
         """Nothing differs: no value, and not the number of cycles."""
-        return self.comparison.mismatches == 0 and self.cycles == self.estimated
+        counted = (self.cycles, self.interval) == (self.estimated, self.estimated_interval)
+        return self.comparison.mismatches == 0 and counted
 
     def to_dict(self) -> dict[str, Any]:
         """The keys of `rasca sim --json`."""
@@ -63,6 +67,8 @@ class Simulated:
             "steps": len(self.confidence),
             "cycles": self.cycles,
             "estimated_cycles": self.estimated,
+            "interval_cycles": self.interval,
+            "estimated_interval_cycles": self.estimated_interval,
             "latency_cycles": self.latency,
             "busy": round(self.busy, 4),
             "compared": self.comparison.compared,
@@ -93,34 +99,54 @@ def cycle_limit(build: Build, frames: int) -> int:
 
 
 def simulate(
-    build: Build, images: list[Path], machine: Callable[[], Machine], progress: Callable[[int, int], None] | None = None
+    build: Build,
+    images: list[Path],
+    machine: Callable[[], Machine],
+    progress: Callable[[int, int], None] | None = None,
+    *,
+    stream: bool = False,
 ) -> list[Simulated]:
-    """Each photo as a single frame from reset on a machine of its own. Raises RascaError for a photo that cannot be
-    read.
+    """Each photo alone on a machine fresh from reset, or all as one stream of frames.
+
+    Raises RascaError for a photo that cannot be read.
     """
     config = build.model.config
-    photos = [load_image(path, config.height, config.width) for path in images]
-    estimated = estimate(build, 1)[0].frame_cycles
+    photos = np.stack([load_image(path, config.height, config.width) for path in images])
+    found: list[Simulated] = []
+    for start, end in [(0, len(images))] if stream else [(i, i + 1) for i in range(len(images))]:
+        found += _run(build, images[start:end], photos[start:end], machine())
+        if progress:
+            progress(end, len(images))
+    return found
+
+
+def _run(build: Build, images: list[Path], photos: NDArray[np.uint8], machine: Machine) -> list[Simulated]:
+    """A stream of frames from reset on."""
+    frames = len(images)
+    pixels = np.concatenate([pixel_stream(photo) for photo in photos])
+    run = machine.run(pixels, frames, limit=cycle_limit(build, frames))
+    comparisons = compare(build, run, traces(build.model, photos))
+    confidences = run.confidences["logits"].reshape(frames, build.params.steps, -1)
     found = []
-    for i, (path, photo) in enumerate(zip(images, photos, strict=True)):
-        run = machine().run(pixel_stream(photo), 1, limit=cycle_limit(build, 1))
-        registers = dict(zip(REGISTERS, (int(v) for v in run.counters[0]), strict=False))
-        products = int(run.counters[0][len(REGISTERS) :].sum())
+    for f, expected in enumerate(estimate(build, frames)):
+        registers = dict(zip(REGISTERS, (int(v) for v in run.counters[f]), strict=False))
+        cycles = registers["interval"] if f else registers["frame_cycles"]
+        products = int(run.counters[f][len(REGISTERS) :].sum())
         found.append(
             Simulated(
-                image=path,
-                pixels=photo,
-                klass=int(run.results["klass"][0]),
-                confidence=probability(build.model, run.confidences["logits"]),
+                image=images[f],
+                pixels=photos[f],
+                klass=int(run.results["klass"][f]),
+                confidence=probability(build.model, confidences[f]),
                 cycles=registers["frame_cycles"],
-                estimated=estimated,
+                estimated=expected.frame_cycles,
+                interval=registers["interval"] if f else None,
+                estimated_interval=expected.interval if f else None,
                 latency=registers["latency"],
-                busy=products / (registers["multipliers"] * registers["frame_cycles"]),
-                comparison=compare(build, run, traces(build.model, photo[None]))[0],
+                busy=products / (registers["multipliers"] * cycles),
+                comparison=comparisons[f],
             )
         )
-        if progress:
-            progress(i + 1, len(images))
     return found
 
 

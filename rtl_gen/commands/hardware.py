@@ -23,6 +23,7 @@ def register(commands: Any) -> None:
     sub.add_argument("folder", type=Path, help="folder made by rasca generate")
     sub.add_argument("images", nargs="+", type=Path, metavar="IMAGE")
     sub.add_argument("--simulator", default="cxxrtl", choices=("cxxrtl", "icarus"), help="default cxxrtl (compiled)")
+    sub.add_argument("--stream", action="store_true", help="the photos as one stream of frames, not each from reset")
     sub.add_argument("--trace", type=Path, metavar="FILE.vcd", help="waveform; one image, cxxrtl")
     sub.add_argument("--pictures", type=Path, metavar="DIR", help="where the PNGs go; default FOLDER/pictures")
     add_json(sub)
@@ -65,7 +66,7 @@ def sim(args: argparse.Namespace) -> int:
     build = load_generated(args.folder)
     machine = compiled(build, args.trace) if args.simulator == "cxxrtl" else partial(Icarus, build)
     with progress(f"simulating on {args.simulator}") as tell:
-        found = simulate(build, args.images, machine, tell)
+        found = simulate(build, args.images, machine, tell, stream=args.stream)
     pictures = args.pictures or args.folder / "pictures"
     for item in found:
         draw(item, pictures / f"{item.image.stem}.png")
@@ -76,16 +77,21 @@ def sim(args: argparse.Namespace) -> int:
     return 0 if all(item.ok for item in found) else 1
 
 
+def _against(cycles: int, estimated: int) -> str:
+    return "as estimated" if cycles == estimated else f"but {estimated:,} were estimated"
+
+
 def _show(item: Any, picture: Path) -> None:
     """One photo for people."""
     about, comparison = item.to_dict(), item.comparison
     print(f"{item.image.name}: {about['label']} (class {item.klass}), probability {about['probability']:.4f}")
     print("  confidence after each row group: " + " ".join(f"{p:.2f}" for p in item.confidence))
-    equal = "as estimated" if item.cycles == item.estimated else f"but {item.estimated:,} were estimated"
     print(
-        f"  {item.cycles:,} cycles from the first pixel to the decision, {equal}; {item.latency:,} after the last row; "
-        f"multipliers {item.busy:.1%} busy"
+        f"  {item.cycles:,} cycles from the first pixel to the decision, {_against(item.cycles, item.estimated)}; "
+        f"{item.latency:,} after the last row; multipliers {item.busy:.1%} busy"
     )
+    if item.interval is not None:
+        print(f"  {item.interval:,} since the decision before, {_against(item.interval, item.estimated_interval)}")
     print(f"  {comparison.compared:,} values of all layers and steps compared, {comparison.mismatches:,} mismatches")
     if comparison.first:
         print(f"  first mismatch: {comparison.first}")
