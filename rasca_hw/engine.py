@@ -11,13 +11,13 @@ from typing import Any
 
 from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import data, memory, wiring
-from amaranth.lib.wiring import In, Out
+from amaranth.lib.wiring import In, Out, connect, flipped
 
 from . import array, feeder, pool, post, rom
 from .array import SystolicArray, delay
 from .drain import DrainSequencer
 from .feeder import Feeder
-from .issue import IssueSequencer
+from .issue import HANDSHAKE, IssueSequencer
 from .packer import Packer
 from .params import EngineParams
 from .pool import StatePool
@@ -50,11 +50,12 @@ class WordWrite(data.Struct):
 
 
 class Engine(wiring.Component):
-    """Members (beside those of :class:`~rasca_hw.issue.IssueSequencer` with the same names)
+    """Members
     -------
+    handshake : see :data:`rasca_hw.issue.HANDSHAKE`.
+    products : products that count, of all groups.
     line_address, line_word : read port of the line buffer, data a cycle after the address.
-    write : each group's finished words {address, word, instruction, destinations}, one a cycle; `features` is `write`
-        of words for the next engine, for each group.
+    write : each group's finished words {address, word, instruction, destinations}, one a cycle.
     receive, receive_ready : words from the engine before; taken when `receive_ready`.
     logit_valid, logit : logits in ascending order.
     """
@@ -80,15 +81,7 @@ class Engine(wiring.Component):
             {
                 "line_address": Out(self.issue.address.shape()),
                 "line_word": In(self.word),
-                "rows_available": In(8),
-                "rows_done": Out(4),
-                "features_full": In(1),
-                "features_taken": Out(1),
-                "credit": In(1),
-                "credit_taken": Out(1),
-                "credit_given": Out(1),
-                "abort": In(1),
-                "restart": Out(1),
+                "handshake": Out(HANDSHAKE),
                 "receive_valid": In(1),
                 "receive_address": In(range(max(2, params.reach))),
                 "receive_word": In(self.word),
@@ -106,17 +99,9 @@ class Engine(wiring.Component):
         params = self.params
         m.submodules.issue = seq = self.issue
         m.submodules.drain = drain = self.drain
+        connect(m, seq.handshake, flipped(self.handshake))
         m.d.comb += [
-            seq.rows_available.eq(self.rows_available),
-            self.rows_done.eq(seq.rows_done),
-            seq.features_full.eq(self.features_full),
-            self.features_taken.eq(seq.features_taken),
-            seq.credit.eq(self.credit),
-            self.credit_taken.eq(seq.credit_taken),
-            self.credit_given.eq(seq.credit_given),
-            seq.abort.eq(self.abort),
-            self.restart.eq(seq.restart),
-            drain.restart.eq(seq.restart),
+            drain.restart.eq(seq.handshake.restart),
             self.line_address.eq(seq.address),
             self.products.eq(seq.products * params.groups),
         ]

@@ -27,17 +27,35 @@ STEP_OVERHEAD = 2
 """Cycles from one step's last layer to the next one's first."""
 
 
+HANDSHAKE = wiring.Signature(
+    {
+        "rows_available": In(8),
+        "rows_done": Out(4),
+        "features_full": In(1),
+        "features_taken": Out(1),
+        "credit": In(1),
+        "credit_taken": Out(1),
+        "credit_given": Out(1),
+        "abort": In(1),
+        "restart": Out(1),
+    }
+)
+"""What an engine waits for, and what it tells those who wait for it.
+
+rows_available, rows_done : kernel rows the line buffer holds; how many it may free (a pulse).
+features_full, features_taken : received features (taken: a pulse at the start of the reading layer).
+credit, credit_taken, credit_given : leave to send features; given: a pulse when received ones are no longer read.
+abort, restart : the frame was truncated: once nothing more is in flight, start over (a pulse).
+"""
+
+
 class IssueSequencer(wiring.Component):
     """Members
     -------
     tap, address, weight_address, lines, first, last : the tap of this cycle, where `active`.
     products : products that count (valid rows x valid columns of one group), two cycles after the tap.
-    rows_available, rows_done : kernel rows the line buffer holds; how many it may free (a pulse).
-    features_full, features_taken : handshake for received features (taken: a pulse at the start of the reading layer).
-    credit, credit_taken, credit_given : handshake for sent features; given: a pulse when received ones are no longer
-        read.
+    handshake : see `HANDSHAKE`.
     drained : all started passes have been drained.
-    abort, restart : the frame was truncated: once nothing more is in flight, start over.
     """
 
     def __init__(
@@ -62,21 +80,14 @@ class IssueSequencer(wiring.Component):
                 "first": Out(1),
                 "last": Out(1),
                 "products": Out(range(params.rows * params.columns + 1)),
-                "rows_available": In(8),
-                "rows_done": Out(4),
-                "features_full": In(1),
-                "features_taken": Out(1),
-                "credit": In(1),
-                "credit_taken": Out(1),
-                "credit_given": Out(1),
+                "handshake": Out(HANDSHAKE),
                 "drained": In(1),
-                "abort": In(1),
-                "restart": Out(1),
             }
         )
 
     def elaborate(self, platform: Any) -> Module:
         m = Module()
+        handshake = self.handshake
         program = len(self.records)
         m.submodules.program = rom = memory.Memory(shape=self.layout.size, depth=program, init=self.records)
         read = rom.read_port()
@@ -105,7 +116,7 @@ class IssueSequencer(wiring.Component):
         idle = Signal()
         ending = Signal()
         row_ends = Signal()
-        abort = self._flag(m, self.abort, "abort_seen")
+        abort = self._flag(m, handshake.abort, "abort_seen")
         line_start = Signal.like(self.address, init=1)
 
         # What a pass ends with is known before: ends are flags, computed a cycle ahead or, where nothing changes within
@@ -189,14 +200,14 @@ class IssueSequencer(wiring.Component):
                 m.d.sync += [g.eq(g - 1), b.eq(record.blocks), group_weights.eq(next_weights)]
                 start_pass(row_start - record.wide)
         with m.If(row_ends & ~last_row):
-            m.d.comb += self.rows_done.eq(record.frees)
+            m.d.comb += handshake.rows_done.eq(record.frees)
             m.d.sync += [
                 y.eq(y - 1),
                 row_start.eq(row_stride.after(row_start)),
                 rows_needed.eq(rows_needed + ~record.frees),
             ]
         with m.If(row_ends & last_row & record.frees):
-            m.d.comb += self.rows_done.eq(self.kernel_height)
+            m.d.comb += handshake.rows_done.eq(self.kernel_height)
             m.d.sync += line_start.eq(line_stride.after(line_start))
 
         with m.FSM(init="Refetch"):
@@ -215,8 +226,8 @@ class IssueSequencer(wiring.Component):
             with m.State("Refetch"):
                 m.next = "Fetch"
             with m.State("Start"):
-                features_ok = ~record.wait_features | self.features_full
-                credit_ok = ~record.wait_credit | self.credit
+                features_ok = ~record.wait_features | handshake.features_full
+                credit_ok = ~record.wait_credit | handshake.credit
                 with m.If(delay != 0):
                     m.d.sync += delay.eq(delay - 1)
                 with m.Elif(abort & (record.lines | record.wait_features)):
@@ -224,8 +235,8 @@ class IssueSequencer(wiring.Component):
                         m.next = "Restart"
                 with m.Elif(features_ok & credit_ok):
                     m.d.comb += [
-                        self.features_taken.eq(record.wait_features),
-                        self.credit_taken.eq(record.wait_credit),
+                        handshake.features_taken.eq(record.wait_features),
+                        handshake.credit_taken.eq(record.wait_credit),
                     ]
                     m.d.sync += [
                         rows_needed.eq(self.kernel_height),
@@ -234,7 +245,7 @@ class IssueSequencer(wiring.Component):
                     ]
                     m.next = "Row"
             with m.State("Restart"):
-                m.d.comb += self.restart.eq(1)
+                m.d.comb += handshake.restart.eq(1)
                 m.d.sync += [pc.eq(0), step.eq(0)]
                 m.next = "Refetch"
             with m.State("Row"):
@@ -246,7 +257,7 @@ class IssueSequencer(wiring.Component):
                     idle.eq(0),
                 ]
                 start_pass(row_start - record.wide)
-                with m.If(~record.lines | (self.rows_available >= rows_needed)):
+                with m.If(~record.lines | (handshake.rows_available >= rows_needed)):
                     m.d.sync += passing.eq(1)
                     m.next = "Pass"
             with m.State("Pass"):
@@ -254,7 +265,7 @@ class IssueSequencer(wiring.Component):
                     m.d.sync += passing.eq(0)
                     m.next = "Row"
                     with m.If(last_row):
-                        m.d.comb += self.credit_given.eq(record.post_credit)
+                        m.d.comb += handshake.credit_given.eq(record.post_credit)
                         m.next = "Fetch"
         return m
 
