@@ -30,6 +30,7 @@ def register(commands: Any) -> None:
     sub.add_argument("--engine", required=True, choices=("float", "int8", "rtl"))
     sub.add_argument("--split", default="val", help="train, val or all; default val")
     sub.add_argument("--limit", type=int, help="only so many photos, spread evenly")
+    sub.add_argument("--crops", action="store_true", help="the folder's crops too (crops_labels.csv)")
     sub.add_argument("--target", default="ecp5-85f", help="for --engine rtl; default ecp5-85f")
     add_json(sub)
     sub.set_defaults(call=evaluate)
@@ -77,7 +78,8 @@ def evaluate(args: argparse.Namespace) -> int:
 
         engine = RtlEngine(build(model, load_target(args.target)))
     with progress("photos") as tell:
-        found = evaluate_model(model, args.data, engine=engine, split=_split(args), limit=args.limit, progress=tell)
+        rows = {"split": _split(args), "limit": args.limit, "crops": args.crops}
+        found = evaluate_model(model, args.data, engine=engine, progress=tell, **rows)
     if not isinstance(engine, str):
         found |= {"compared": engine.compared, "mismatches": engine.mismatches}
     status = int(found.get("mismatches", 0) > 0)
@@ -85,11 +87,11 @@ def evaluate(args: argparse.Namespace) -> int:
         print_json(found)
         return status
     keys = ("n", "accuracy", "balanced_accuracy", "tpr", "tnr")
-    rows = [
+    table = [
         (name, *("" if part[key] is None else part[key] for key in keys))
         for name, part in {"all": found, **found["groups"]}.items()
     ]
-    print_table(("photos", *keys), rows)
+    print_table(("photos", *keys), table)
     if "mismatches" in found:
         print(f"{found['compared']:,} values compared with the integer model, {found['mismatches']:,} mismatches")
     return status
