@@ -19,6 +19,7 @@ from typing import Any
 from amaranth.lib.wiring import Component
 
 from fpga.boards import Board
+from fpga.floorplan import constrain
 from fpga.steps import Steps
 from fpga.tools import find
 from rasca_nn.errors import RascaError
@@ -96,13 +97,15 @@ def build(
     work.mkdir(parents=True)
     try:
         steps.begin(1, STEPS, "elaboration")
-        plan = board.platform().prepare(board.top(demo, clock_mhz), "top")
+        platform = board.platform()
+        plan = platform.prepare(board.top(demo, clock_mhz), "top")
         for suffix in ("il", "lpf"):
             content = plan.files[f"top.{suffix}"]
             text = content if isinstance(content, str) else content.decode()
             (work / f"top.{suffix}").write_text(without_brackets(text) if suffix == "il" else text)
         steps.begin(2, STEPS, "synthesis")
         _run([*tools["yosys"].command, "-q", "-l", "yosys.log", "-p", SCRIPT], work, out, "yosys")
+        constrain(work / "top.json", platform.device)
         steps.begin(3, STEPS, "place and route")
         files = ("--json", "top.json", "--lpf", "top.lpf", "--textcfg", "top.config", "--report", "nextpnr.json")
         options = (*board.nextpnr, *files, "--freq", f"{clock_mhz:g}", "--seed", str(seed), "--log", "nextpnr.log")
