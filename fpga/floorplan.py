@@ -1,4 +1,4 @@
-"""Where the multipliers of a systolic array go: neighbours in the array are neighbours on the chip.
+"""Where the multipliers go: neighbours in a systolic array are neighbours on the chip.
 
 With nearly all multipliers of a device in use, nextpnr's placer never finds the arrays' order by itself: the wires of
 released-210x240 on an LFE5U-85F came out more than half as long again, after four times the time.
@@ -7,8 +7,10 @@ released-210x240 on an LFE5U-85F came out more than half as long again, after fo
 from __future__ import annotations
 
 import json
+import math
 import re
 from pathlib import Path
+from typing import Any
 
 SITES = {
     "LFE5U-85F": ((4, 13, 22, 31, 40, 49, 58, 69, 78, 87, 96, 105, 114), (10, 34, 58)),
@@ -17,30 +19,34 @@ SITES = {
 PLACES = (0, 1, 4, 5)
 """Of the multipliers in a block: columns from its first, and nextpnr's numbers for them."""
 
-_ELEMENT = re.compile(r"(?P<array>.*)\.pe_(?P<row>\d+)_(?P<column>\d+)\.")
+_ELEMENT = re.compile(r"(?P<engine>.*)\.(?P<array>\w+)\.pe_(?P<row>\d+)_(?P<column>\d+)\.multiplier\.block")
+_OTHER = re.compile(r"(?P<engine>.*)\.(?P<unit>\w+)\.multiplier\.block")
 
 
 def sites(device: str) -> list[str]:
-    """nextpnr's names of the multipliers, row after row, to and fro; none for a device that is not known."""
+    """nextpnr's names of a device's multipliers, by strips of DSP blocks above each other; none if it is not known."""
     columns, rows = SITES.get(device, ((), ()))
-    names = []
-    for i, y in enumerate(rows):
-        row = [f"X{x + place}/Y{y}/MULT18_{place}" for x in columns for place in PLACES]
-        names += row[::-1] if i % 2 else row
-    return names
+    return [f"X{x + place}/Y{y}/MULT18_{place}" for x in columns for y in rows for place in PLACES]
 
 
 def floorplan(cells: list[str], device: str) -> dict[str, str]:
-    """Sites for the processing elements among the named cells: array after array, column after column.
+    """Sites for the named multipliers, in order: as many neighbouring columns of an array as a block has multipliers,
+    row by row; an engine's other multipliers in the middle of its array, where the sums come out.
 
-    What has no row and column in an array, or finds no site left, is left to the placer.
+    Those that find no site left are left to the placer.
     """
-    elements = []
-    for cell in cells:
-        found = _ELEMENT.match(cell)
-        if found:
-            elements.append((found["array"], int(found["column"]), int(found["row"]), cell))
-    return dict(zip((cell for *_, cell in sorted(elements)), sites(device), strict=False))
+    elements = {cell: found for cell in cells if (found := _ELEMENT.fullmatch(cell))}
+    others = {cell: found for cell in cells if cell not in elements and (found := _OTHER.fullmatch(cell))}
+    order: dict[str, tuple[Any, ...]] = {}
+    middle: dict[str, tuple[str, int]] = {}
+    for cell, found in elements.items():
+        row, column = int(found["row"]), int(found["column"])
+        order[cell] = (found["engine"], found["array"], column // len(PLACES), row, column)
+        half = column // 2 // len(PLACES)
+        middle[found["engine"]] = max(middle.get(found["engine"], ("", 0)), (found["array"], half))
+    for cell, found in others.items():
+        order[cell] = (found["engine"], *middle.get(found["engine"], ("", 0)), math.inf, found["unit"])
+    return dict(zip(sorted(order, key=lambda cell: order[cell]), sites(device), strict=False))
 
 
 def constrain(netlist: Path, device: str) -> None:
