@@ -32,12 +32,12 @@ MAX_POOL_ROWS = 6
 def drain_latency(params: EngineParams) -> int:
     """Cycles from the address of a pass's last tap to the write of column 0 of row 0; row r follows r cycles later."""
     stages = PostParams(params.acc_width, params.columns, params.tables).value_stage
-    return feeder.LATENCY + array.LATENCY + stages + 2
+    return feeder.LATENCY + array.LATENCY + stages + 3
 
 
 def pool_latency(params: EngineParams) -> int:
     """Cycles from the write of a state word to that of its pooled value."""
-    return pool.LATENCY - 1 + max(0, params.rows - MAX_POOL_ROWS)
+    return pool.LATENCY - 2 + max(0, params.rows - MAX_POOL_ROWS)
 
 
 class WordWrite(data.Struct):
@@ -267,21 +267,23 @@ class Engine(wiring.Component):
         finished = []
         logits = []
         for r, row in enumerate(rows):
-            before, control = at(stage - 1, r), at(stage, r)
+            control = at(stage, r)
             m.submodules[f"{prefix}packer{r}"] = packer = Packer(params.columns)
             value = row.value.as_signed()
             even = Signal.like(value, name=f"{prefix}even{r}", reset_less=True)
             with m.If(control.valid):
                 m.d.sync += even.eq(value)
+            pooled = Signal(8, name=f"{prefix}value{r}", reset_less=True)
+            m.d.sync += pooled.eq(Mux(control.pool & (even > value), even, value))
             m.d.comb += [
-                packer.valid.eq(before.emit),
-                packer.value.eq(Mux(control.pool & (even > value), even, value)),
-                packer.lane.eq(before.lane),
-                packer.fill.eq(before.unsigned << 7),
+                packer.valid.eq(control.emit),
+                packer.value.eq(pooled),
+                packer.lane.eq(control.lane),
+                packer.fill.eq(control.unsigned << 7),
             ]
-            written = at(stage + 1, r)
+            packed, written = at(stage + 1, r), at(stage + 2, r)
             complete = Signal(name=f"{prefix}complete{r}")
-            m.d.sync += complete.eq(control.done & control.rows[0])
+            m.d.sync += complete.eq(packed.done & packed.rows[0])
             word = Signal(self.write_layout, name=f"{prefix}word{r}")
             m.d.comb += [
                 word.address.eq(written.address),

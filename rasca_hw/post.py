@@ -1,7 +1,7 @@
 """Post-processing of one array row: bias, rounding shift, clamp, table, elementwise product.
 
-    cycle   0       1..2     3      4       5       6       7        8          9..11     12      13
-           sum -> (read) -> +bias -> >> -> clamp -> table -> v -> up, x - v -> multiply -> round -> value
+    cycle   0       1..2     3      4       5       6       7        8          9          10..12     13      14
+           sum -> (read) -> +bias -> >> -> clamp -> table -> v -> up, x - v -> operands -> multiply -> round -> value
 
 Rows without tables and elementwise work end after the clamp, with `value` in cycle 6. Integer formulas:
 docs/numerics.md.
@@ -28,7 +28,7 @@ OPERAND_READ = 5
 OPERAND_LOAD = 7
 ELEMENTWISE = 8
 PLAIN_VALUE = 6
-ELEMENTWISE_VALUE = ELEMENTWISE + MULTIPLIER_LATENCY + 2
+ELEMENTWISE_VALUE = ELEMENTWISE + MULTIPLIER_LATENCY + 3
 
 
 class RowControl(data.Struct):
@@ -151,16 +151,17 @@ class RowPost(wiring.Component):
             v.eq(value),
         ]
         m.submodules.multiplier = multiplier = Multiplier(10, 10)
-        m.d.comb += [
-            multiplier.a.eq(u + u[7]),
-            multiplier.b.eq(Mux(self.control.mode == Mode.BLEND, x - v, x)),
-        ]
+        # A register before the way to the multiplier, which is a long one.
+        up = Signal.like(multiplier.a, reset_less=True)
+        factor = Signal.like(multiplier.b, reset_less=True)
+        m.d.sync += [up.eq(u + u[7]), factor.eq(Mux(self.control.mode == Mode.BLEND, x - v, x))]
+        m.d.comb += [multiplier.a.eq(up), multiplier.b.eq(factor)]
         # A register between the two additions: a multiplier's output is late in its cycle.
         scaled = Signal(signed(12), reset_less=True)
         m.d.sync += scaled.eq((multiplier.product + Const(128)) >> 8)
-        mode = delay(m, self.control.mode, MULTIPLIER_LATENCY + 1, name="mode")
+        mode = delay(m, self.control.mode, MULTIPLIER_LATENCY + 2, name="mode")
         later = Signal(signed(8))
-        m.d.comb += later.eq(delay(m, value, MULTIPLIER_LATENCY + 1, name="value"))
+        m.d.comb += later.eq(delay(m, value, MULTIPLIER_LATENCY + 2, name="value"))
         result = Signal(8)
         with m.Switch(mode):
             with m.Case(Mode.GATE):
