@@ -230,9 +230,6 @@ class IssueSequencer(wiring.Component):
                 credit_ok = ~record.wait_credit | handshake.credit
                 with m.If(delay != 0):
                     m.d.sync += delay.eq(delay - 1)
-                with m.Elif(abort & (record.lines | record.wait_features)):
-                    with m.If(self.drained):
-                        m.next = "Restart"
                 with m.Elif(features_ok & credit_ok):
                     m.d.comb += [
                         handshake.features_taken.eq(record.wait_features),
@@ -244,6 +241,9 @@ class IssueSequencer(wiring.Component):
                         row_start.eq(Mux(record.lines, line_start, record.base)),
                     ]
                     m.next = "Row"
+                # A truncated frame ends where the next rows or features would be waited for.
+                with m.Elif(abort & record.wait_features & self.drained):
+                    m.next = "Restart"
             with m.State("Restart"):
                 m.d.comb += handshake.restart.eq(1)
                 m.d.sync += [pc.eq(0), step.eq(0)]
@@ -260,6 +260,8 @@ class IssueSequencer(wiring.Component):
                 with m.If(~record.lines | (handshake.rows_available >= rows_needed)):
                     m.d.sync += passing.eq(1)
                     m.next = "Pass"
+                with m.Elif(abort & self.drained):
+                    m.next = "Restart"
             with m.State("Pass"):
                 with m.If(row_ends):
                     m.d.sync += passing.eq(0)

@@ -13,7 +13,7 @@ from rasca_hw.interfaces import Errors
 from rasca_nn.config import preset
 from rasca_nn.int8_file import Int8Model
 from sim.compare import compare
-from sim.frames import LAST, pixel_stream
+from sim.frames import BUBBLE, LAST, pixel_stream
 from sim.icarus import ECP5, to_verilog
 from sim.top import TracedAccelerator
 from tests.hw.whole import SINGLE, Whole
@@ -75,13 +75,18 @@ def bad_frame(kind: str, image: NDArray[np.uint8]) -> tuple[NDArray[np.uint32], 
         lines[7, -1] &= ~np.uint32(LAST)
         longer = np.insert(lines.reshape(-1), 8 * width, [1, 2, 3 | LAST])
         return longer, Errors.const({"long_line": 1}).as_bits()
-    kept = {"mid-line": 7 * width + 11, "between groups": 5 * width, "late": 18 * width}[kind]
-    return lines.reshape(-1)[:kept], Errors.const({"truncated": 1}).as_bits()
+    kept = {"mid-line": 7 * width + 11, "between groups": 5 * width, "pause": 10 * width, "late": 18 * width}[kind]
+    # With a pause the engines wait for the next group's rows when the next frame begins.
+    pause = np.full(20_000 if kind == "pause" else 0, BUBBLE, np.uint32)
+    return np.append(lines.reshape(-1)[:kept], pause), Errors.const({"truncated": 1}).as_bits()
 
 
 @pytest.mark.parametrize(
     ("target", "kinds"),
-    [("two-engines", ["short", "mid-line", "long", "between groups"]), ("single-engine", ["late", "mid-line"])],
+    [
+        ("two-engines", ["short", "mid-line", "pause", "long", "between groups"]),
+        ("single-engine", ["late", "pause", "mid-line"]),
+    ],
 )
 def test_bad_frames(target: str, kinds: list[str]) -> None:
     """Each bad frame is marked, and the good frame behind them is exact."""
