@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 from fpga import budget
@@ -11,6 +12,8 @@ from fpga.demo import Demo
 from fpga.protocol import BAUD, TIMEOUT_S, Identity
 from fpga.steps import Steps
 from rasca_hw.accelerator import Accelerator
+from rasca_hw.uart import bit_time
+from rasca_nn.errors import RascaError
 from rasca_nn.int8_file import Int8Model
 from rtl_gen.build import build as generate
 from rtl_gen.target import Target, load_target
@@ -21,6 +24,10 @@ def demo_for(
 ) -> Demo:
     """The demo with the accelerator for a model; TargetError where the model does not fit."""
     params = generate(model, target).params
+    try:
+        bit_time(clock_hz, baud)
+    except ValueError as error:
+        raise RascaError(str(error)) from None
     identity = Identity(
         height=model.config.height,
         width=model.config.width,
@@ -61,7 +68,9 @@ def bitstream(
         `out` is then as it was before.
     """
     limits = budget.budget(board.name, model.config.name) if target in (None, board.target) else {}
-    clock = board.clock(clock_mhz or board.clock_mhz)
+    if clock_mhz is not None and not 0 < clock_mhz < math.inf:
+        raise RascaError(f"the clock must be a positive number of MHz, not {clock_mhz:g}")
+    clock = board.clock(board.clock_mhz if clock_mhz is None else clock_mhz)
     demo = demo_for(model, load_target(target or board.target), clock_hz=clock * 1e6, baud=baud)
     report = build(
         demo, board, out, clock_mhz=clock, seed=seed, steps=steps, check=lambda found: budget.check(found, limits)

@@ -12,6 +12,8 @@ import re
 from pathlib import Path
 from typing import Any
 
+from rasca_nn.errors import RascaError
+
 SITES = {
     "LFE5U-85F": ((4, 13, 22, 31, 40, 49, 58, 69, 78, 87, 96, 105, 114), (10, 34, 58)),
 }
@@ -33,7 +35,7 @@ def floorplan(cells: list[str], device: str) -> dict[str, str]:
     """Sites for the named multipliers, in order: as many neighbouring columns of an array as a block has multipliers,
     row by row; an engine's other multipliers in the middle of its array, where the sums come out.
 
-    Those that find no site left are left to the placer.
+    Those that find no site left, or have another name, get none.
     """
     elements = {cell: found for cell in cells if (found := _ELEMENT.fullmatch(cell))}
     others = {cell: found for cell in cells if cell not in elements and (found := _OTHER.fullmatch(cell))}
@@ -50,11 +52,18 @@ def floorplan(cells: list[str], device: str) -> dict[str, str]:
 
 
 def constrain(netlist: Path, device: str) -> None:
-    """Write the floorplan into Yosys' JSON netlist, as the attributes that nextpnr reads."""
+    """Write the floorplan into Yosys' JSON netlist, as the attributes that nextpnr reads.
+
+    Raises RascaError for a multiplier with a name that has no place.
+    """
     design = json.loads(netlist.read_text())
     for module in design.get("modules", {}).values():
         cells = module.get("cells", {})
         multipliers = [name for name, cell in cells.items() if cell["type"] == "MULT18X18D"]
-        for name, site in floorplan(multipliers, device).items():
+        placed = floorplan(multipliers, device)
+        lost = [name for name in multipliers if name not in placed]
+        if lost and len(placed) < len(sites(device)):
+            raise RascaError(f"the floorplan has no place for {lost[0]}; see fpga/floorplan.py for the names it knows")
+        for name, site in placed.items():
             cells[name]["attributes"]["BEL"] = site
     netlist.write_text(json.dumps(design))

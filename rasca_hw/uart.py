@@ -40,7 +40,7 @@ def bit_time(clock_hz: float, baud: float) -> int:
     ValueError
         If a bit is shorter than 8 cycles or longer than 65,535, which the circuits here do not serve.
     """
-    time = round(clock_hz * FRACTION / baud)
+    time = round(clock_hz * FRACTION / baud) if baud > 0 else 0
     if not 8 * FRACTION <= time < 65536 * FRACTION:
         raise ValueError(f"baud must be from {clock_hz / 65535:.0f} to {clock_hz / 8:.0f}, not {baud!r}")
     return time

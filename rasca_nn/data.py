@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from rasca_nn.errors import RascaError
 
@@ -76,13 +76,20 @@ def normalise(images: NDArray[np.uint8]) -> NDArray[np.int8]:
 
 
 def load_image(path: Path, height: int, width: int) -> NDArray[np.uint8]:
-    """Decode an image and resize it (Pillow, bilinear) to uint8 ``[height, width, 3]``, RGB.
+    """Decode an image, turn it upright (EXIF), resize it (Pillow, bilinear) to uint8 ``[height, width, 3]``, RGB.
 
-    Raises :class:`DataError` where the file is missing, empty or no image.
+    Grey images of 16 bits are scaled to 8. Raises :class:`DataError` where the file is missing, empty or no image, or
+    holds floating-point numbers.
     """
     try:
         with Image.open(path) as image:
-            rgb = image.convert("RGB")
+            upright = ImageOps.exif_transpose(image)
+            if upright.mode == "F":
+                raise DataError(f"{path}: floating-point image; save it with 8 or 16 bits")
+            if upright.mode.startswith("I"):
+                deep = np.asarray(upright).astype(np.int64).clip(0, 65535)
+                upright = Image.fromarray(((deep * 255 + 32767) // 65535).astype(np.uint8))
+            rgb = upright.convert("RGB")
             if rgb.size != (width, height):
                 rgb = rgb.resize((width, height), Image.Resampling.BILINEAR)
             return np.array(rgb)

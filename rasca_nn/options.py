@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from rasca_nn.errors import RascaError
@@ -65,5 +66,5 @@ class Options:
             if not 0 <= getattr(self, name) <= 1:
                 raise TrainError(f"{name} must lie within 0..1, not {getattr(self, name)}")
         for name in ("minutes", "draws", "learning_rate", "weight_decay", "alpha", "box_weight", "seed"):
-            if getattr(self, name) < 0:
-                raise TrainError(f"{name} must not be negative, not {getattr(self, name)}")
+            if not 0 <= getattr(self, name) < math.inf:
+                raise TrainError(f"{name} must be a number from 0, not {getattr(self, name)}")

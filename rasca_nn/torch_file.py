@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pickle
+import re
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +20,14 @@ class TorchFileError(RascaError):
 def load_plain(path: Path) -> Any:
     """Content of a ``torch.save`` file of tensors and plain values (``weights_only``), on the CPU."""
     if not Path(path).is_file():
-        raise TorchFileError(f"{path}: no such file")
+        what = "is a folder, not a file" if Path(path).is_dir() else "no such file"
+        raise TorchFileError(f"{path}: {what}")
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return torch.load(path, map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError, KeyError, AttributeError) as error:
-        text = str(error).strip() or type(error).__name__
-        first = text.splitlines()[0][:100]
-        raise TorchFileError(f"{path}: not a checkpoint that holds tensors alone ({first})") from None
+        # Which of torch's many words were said does not help: a checkpoint is a file of tensors or it is not.
+        found = re.search(r"GLOBAL (\S+)", str(error))
+        more = f"; it names {found[1]}, which is never loaded" if found else ""
+        raise TorchFileError(f"{path}: not a torch.save file of tensors alone, such as a state_dict{more}") from None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from rasca_hw.counters import FRAMES_IN_FLIGHT
 from rasca_hw.params import AcceleratorParams, EngineParams
 from rasca_hw.program import Drain, Instruction, Issue, Mode
 from rasca_nn.int8_file import Int8Model
@@ -13,6 +14,8 @@ from rtl_gen.target import EngineTarget, Target, TargetError
 
 MIN_LINK_DEPTH = 16
 """A FIFO of LUT RAM is no smaller."""
+MAX_STEPS = 255
+"""What a result's step counts to."""
 FIRST_WORD = 1
 """Memories are used from word 1 on, so that a wide kernel's left neighbour has an address everywhere."""
 
@@ -59,6 +62,16 @@ def build(model: Int8Model, target: Target) -> Build:
         )
     if target.line_rows < config.rows:
         raise TargetError(f"target {target.name}: line_rows is {target.line_rows}, the model needs {config.rows}")
+    if config.steps > MAX_STEPS:
+        raise TargetError(
+            f"{config.name} has {config.steps} steps, at most {MAX_STEPS} are served; use more rows a group"
+        )
+    buffered = target.line_rows // (config.steps * config.rows) + 3
+    if buffered > FRAMES_IN_FLIGHT:
+        raise TargetError(
+            f"target {target.name}: line_rows {target.line_rows} holds {buffered - 3} frames of {config.name}, "
+            f"at most {FRAMES_IN_FLIGHT - 3} are served"
+        )
     if len(target.engines) == 1:
         mappings = [_whole(model, target)]
         groups = [1]

@@ -25,6 +25,8 @@ from rtl_gen.target import Target, TargetError, load_target, target_from_dict
 MANIFEST, VERILOG, MODEL, TARGET, LISTING = "manifest.json", "rasca.v", "model.int8", "target.json", "program.txt"
 FORMAT = 1
 
+OURS = {VERILOG, LISTING, TARGET, MANIFEST, MODEL, "memories", "pictures"}
+"""What `rasca generate` and `rasca sim` put into the folder."""
 Report = Callable[[int, int, str], None]
 """Told before each step: its number, how many there are, and its name."""
 
@@ -56,6 +58,9 @@ def generate(model_path: Path, target: str, out: Path, *, report: Report = _sile
 
     if out.exists() and not (out / MANIFEST).is_file():
         raise RascaError(f"{out} exists and was not made by rasca generate; give another folder or remove it")
+    foreign = {path.name for path in out.iterdir()} - OURS if out.exists() else set()
+    if foreign:
+        raise RascaError(f"{out} also holds {min(foreign)}, which would be lost; give another folder or move it away")
     begin()
     model = Int8Model.load(model_path)
     begin()
@@ -211,9 +216,17 @@ def load_generated(folder: Path) -> Build:
         manifest = json.loads((folder / MANIFEST).read_text())
         target = json.loads((folder / TARGET).read_text())
         text = (folder / VERILOG).read_bytes()
-        stated = manifest["hashes"][VERILOG]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        stated = manifest["hashes"]
+        verilog_hash, model_hash = stated[VERILOG], stated["model"]
+    except OSError as error:
         raise RascaError(f"{folder} is not a folder made by rasca generate ({error})") from None
-    if hashlib.sha256(text).hexdigest() != stated:
-        raise RascaError(f"{folder / VERILOG} was changed after it was generated; run rasca generate again")
-    return build(Int8Model.load(folder / MODEL), target_from_dict(target))
+    except (ValueError, KeyError, TypeError):
+        raise RascaError(f"{folder} is not a folder made by rasca generate, or its {MANIFEST} was changed") from None
+    model = Int8Model.load(folder / MODEL)
+    for name, hashed, expected in (
+        (VERILOG, hashlib.sha256(text).hexdigest(), verilog_hash),
+        (MODEL, model.hash, model_hash),
+    ):
+        if hashed != expected:
+            raise RascaError(f"{folder / name} was changed after it was generated; run rasca generate again")
+    return build(model, target_from_dict(target))

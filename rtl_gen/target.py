@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 import tomllib
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -12,6 +13,12 @@ from rasca_nn.errors import RascaError
 
 BUILT_IN = Path(__file__).with_name("targets.toml")
 RUNS = ("heads", "back", "all")
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
+RESERVED = {"lines", "link", "result", "counters"}
+"""Names of the accelerator's other parts."""
+MAX_CLOCK_MHZ = 1000
+MAX_LINE_ROWS = 255
+"""What the line buffer counts to."""
 
 
 class TargetError(RascaError):
@@ -53,7 +60,7 @@ def load_target(name: str) -> Target:
     if path.suffix == ".toml":
         try:
             tables = tomllib.loads(path.read_text())
-        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
             raise TargetError(f"target file {name}: {error}") from None
         if len(tables) != 1:
             raise TargetError(f"target file {name} must hold one table, not {len(tables)}")
@@ -85,8 +92,20 @@ def _target(name: str, table: Any) -> Target:
     runs = [e.runs for e in parsed]
     if runs not in (["all"], ["heads", "back"]):
         raise TargetError(f'target {name}: engines must run ["all"] or ["heads", "back"], not {runs}')
+    for kind, label in (("target", name), *(("engine", e.name) for e in parsed)):
+        if not NAME.fullmatch(label):
+            raise TargetError(f"target {name!r}: name of the {kind} must be letters, digits, - and _, not {label!r}")
+    if reserved := {e.name for e in parsed} & RESERVED:
+        raise TargetError(f"target {name}: an engine cannot be called {min(reserved)!r}; that name is taken")
     if len({e.name for e in parsed}) != len(parsed):
         raise TargetError(f"target {name}: two engines have the same name")
+    for key in ("multipliers", "block_rams", "luts", "clock_mhz"):
+        if getattr(target, key) < 1:
+            raise TargetError(f"target {name}: {key} must be 1 or more, not {getattr(target, key)}")
+    if target.clock_mhz > MAX_CLOCK_MHZ:
+        raise TargetError(f"target {name}: clock_mhz must be 1 to {MAX_CLOCK_MHZ}, not {target.clock_mhz}")
+    if not 1 <= target.line_rows <= MAX_LINE_ROWS:
+        raise TargetError(f"target {name}: line_rows must be 1 to {MAX_LINE_ROWS}, not {target.line_rows}")
     if not 2 <= target.columns <= 64:
         raise TargetError(f"target {name}: columns must be 2 to 64, not {target.columns}")
     for engine in parsed:

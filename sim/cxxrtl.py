@@ -27,6 +27,7 @@ from sim.split import split_eval
 from sim.top import TracedAccelerator
 
 DRIVER = Path(__file__).with_name("driver.cc")
+SPLIT = Path(__file__).with_name("split.py")
 PASSES = "proc; flatten; opt_expr; opt_clean -purge; opt_merge; opt_expr; opt_clean -purge"
 UNITS = 4
 """Files that are compiled side by side."""
@@ -140,7 +141,8 @@ def compile_simulator(params: AcceleratorParams, *, vcd: bool = False) -> Path:
     text = rtlil.convert(TracedAccelerator(_without_weights(params)), name="rasca", emit_src=False)
     glue = _glue(params)
     driver = DRIVER.read_text()
-    parts = [text, glue, driver, PASSES, str(UNITS), *FLAGS, str(vcd)]
+    tools = (find("yosys").version, *find("c++").command)
+    parts = [text, glue, driver, SPLIT.read_text(), PASSES, *tools, str(UNITS), *FLAGS, str(vcd)]
     key = hashlib.sha256("\n".join(parts).encode()).hexdigest()[:20]
     folder = cache_folder()
     library = folder / f"{key}.so"
@@ -187,6 +189,8 @@ class Simulator:
 
     def __init__(self, params: AcceleratorParams, *, vcd: Path | None = None) -> None:
         self.params = params
+        if vcd:
+            vcd.open("w").close()
         path = compile_simulator(params, vcd=vcd is not None).resolve()
         self._lib = lib = ctypes.CDLL(str(path))
         lib.rasca_new.restype = ctypes.c_void_p

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from rasca_nn import integer
 from rtl_gen.build import Build
-from sim.cxxrtl import Run, Simulator
+from sim.cxxrtl import Run, SimulationError, Simulator
 from sim.frames import pixel_stream
 from sim.simulate import cycle_limit
 
@@ -45,6 +45,8 @@ class RtlEngine:
             runs = list(pool.map(self._run, self._simulators, shares))
         expected = integer.step_logits(self._build.model, torch.from_numpy(images)).numpy()
         confidences = np.concatenate([run.confidences["logits"] for run in runs])
+        if confidences.size != expected.size:
+            raise SimulationError(f"{confidences.size} logits came where {expected.size} were expected")
         results = np.concatenate([run.results for run in runs])
         self._compare(confidences.reshape(expected.shape), expected)
         self._compare(results["logits"], expected[:, -1])

@@ -18,7 +18,7 @@ from rasca_nn.int8_file import Int8Model
 from rtl_gen.build import Build
 from rtl_gen.estimate import estimate
 from sim.compare import Comparison, Trace, compare
-from sim.cxxrtl import Run, Simulator
+from sim.cxxrtl import Run, SimulationError, Simulator
 from sim.frames import pixel_stream
 
 
@@ -47,14 +47,16 @@ class Simulated:
     interval: int | None
     estimated_interval: int | None
     latency: int
+    estimated_latency: int
     busy: float
     comparison: Comparison
 
     @property
     def ok(self) -> bool:
-        """Nothing differs: no value, and not the number of cycles."""
-        counted = (self.cycles, self.interval) == (self.estimated, self.estimated_interval)
-        return self.comparison.mismatches == 0 and counted
+        """Nothing differs: no value, and no number of cycles."""
+        counted = (self.cycles, self.interval, self.latency)
+        estimated = (self.estimated, self.estimated_interval, self.estimated_latency)
+        return self.comparison.mismatches == 0 and counted == estimated
 
     def to_dict(self) -> dict[str, Any]:
         """The keys of `rasca sim --json`."""
@@ -70,6 +72,7 @@ class Simulated:
             "interval_cycles": self.interval,
             "estimated_interval_cycles": self.estimated_interval,
             "latency_cycles": self.latency,
+            "estimated_latency_cycles": self.estimated_latency,
             "busy": round(self.busy, 4),
             "compared": self.comparison.compared,
             "mismatches": self.comparison.mismatches,
@@ -126,7 +129,10 @@ def _run(build: Build, images: list[Path], photos: NDArray[np.uint8], machine: M
     pixels = np.concatenate([pixel_stream(photo) for photo in photos])
     run = machine.run(pixels, frames, limit=cycle_limit(build, frames))
     comparisons = compare(build, run, traces(build.model, photos))
-    confidences = run.confidences["logits"].reshape(frames, build.params.steps, -1)
+    steps = build.params.steps
+    if len(run.confidences) != frames * steps:
+        raise SimulationError(f"{len(run.confidences)} confidences came for {frames} frames of {steps} steps")
+    confidences = run.confidences["logits"].reshape(frames, steps, -1)
     found = []
     for f, expected in enumerate(estimate(build, frames)):
         registers = dict(zip(REGISTERS, (int(v) for v in run.counters[f]), strict=False))
@@ -143,6 +149,7 @@ def _run(build: Build, images: list[Path], photos: NDArray[np.uint8], machine: M
                 interval=registers["interval"] if f else None,
                 estimated_interval=expected.interval if f else None,
                 latency=registers["latency"],
+                estimated_latency=expected.latency,
                 busy=products / (registers["multipliers"] * cycles),
                 comparison=comparisons[f],
             )

@@ -63,15 +63,19 @@ def sim(args: argparse.Namespace) -> int:
 
     if args.trace and (args.simulator != "cxxrtl" or len(args.images) != 1):
         raise RascaError("--trace takes one image and --simulator cxxrtl")
+    pictures = args.pictures or args.folder / "pictures"
+    if pictures.resolve() in {image.resolve().parent for image in args.images}:
+        raise RascaError(f"{pictures}: holds the photos themselves; give --pictures another folder")
     build = load_generated(args.folder)
     machine = compiled(build, args.trace) if args.simulator == "cxxrtl" else partial(Icarus, build)
     with progress(f"simulating on {args.simulator}") as tell:
         found = simulate(build, args.images, machine, tell, stream=args.stream)
-    pictures = args.pictures or args.folder / "pictures"
-    for item in found:
-        draw(item, pictures / f"{item.image.stem}.png")
+    for i, item in enumerate(found):
+        again = sum(other.image.stem == item.image.stem for other in found[:i])
+        picture = pictures / f"{item.image.stem}{f'-{again + 1}' if again else ''}.png"
+        draw(item, picture)
         if not args.json:
-            _show(item, pictures / f"{item.image.stem}.png")
+            _show(item, picture)
     if args.json:
         print_json([item.to_dict() for item in found])
     return 0 if all(item.ok for item in found) else 1

@@ -99,7 +99,7 @@ def test_import(capsys, network, tmp_path):
         (("evaluate", "{model}", "--data", "{data}", "--engine", "flat"), "nearest is 'float'"),
         (("evaluate", "{model}", "--data", "{data}", "--engine", "float", "--split", "vale"), "split"),
         (("quantize", "missing.float", "--data", "{data}", "-o", "x.int8"), "missing.float"),
-        (("import", "{text}", "--preset", "tiny", "-o", "x.float"), "not a checkpoint"),
+        (("import", "{text}", "--preset", "tiny", "-o", "x.float"), "not a torch.save file"),
         (("import", "{text}", "--preset", "tinny", "-o", "x.float"), "nearest is 'tiny'"),
         (("train", "--preset", "tinny", "--data", "{data}", "-o", "x"), "nearest is 'tiny'"),
         (("train", "--preset", "tiny", "--data", "{data}", "-o", "x", "--epochs", "0"), "epochs must be at least 1"),

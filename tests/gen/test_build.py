@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +15,7 @@ from rtl_gen.estimate import estimate
 from rtl_gen.generate import check_fit
 from rtl_gen.lower import hardware_biases, tap_weights
 from rtl_gen.memory import memories
-from rtl_gen.target import TargetError, load_target, target_names
+from rtl_gen.target import TargetError, load_target, target_from_dict, target_names
 
 
 def test_released_network_meets_its_figures() -> None:
@@ -50,6 +50,35 @@ def test_too_few_block_rams() -> None:
 def test_too_few_line_rows() -> None:
     with pytest.raises(TargetError, match="line_rows is 4, the model needs 5"):
         build(random_int8_model(preset("tiny"), 0), replace(load_target("small"), line_rows=4))
+
+
+def test_what_counters_cannot_count() -> None:
+    """More steps than a result can say, and more whole frames in the line buffer than have a place in the counters."""
+    tall = replace(preset("tiny"), height=300, rows=1, kernel_heights=(1, 1, 1, 1))
+    with pytest.raises(TargetError, match="300 steps, at most 255"):
+        build(random_int8_model(tall, 0), load_target("small"))
+    short = replace(preset("tiny"), height=preset("tiny").rows)
+    with pytest.raises(TargetError, match="line_rows 200 holds 40 frames"):
+        build(random_int8_model(short, 0), replace(load_target("small"), line_rows=200))
+
+
+@pytest.mark.parametrize(
+    ("key", "value"), [("line_rows", 256), ("line_rows", 0), ("clock_mhz", 0), ("columns", 1), ("multipliers", -1)]
+)
+def test_numbers_of_a_target(key: str, value: int) -> None:
+    """Each has its limits."""
+    table = {**asdict(load_target("small")), key: value}
+    with pytest.raises(TargetError, match=f"{key} must be .* not {value}"):
+        target_from_dict({**table, "engines": list(table["engines"])})
+
+
+@pytest.mark.parametrize("name", ["", "a b", "../x", "lines", "9" * 65])
+def test_names_of_engines(name: str) -> None:
+    """They become names in the Verilog and of files."""
+    table = asdict(load_target("small"))
+    engines = [{**engine, "name": name} if engine["runs"] == "back" else engine for engine in table["engines"]]
+    with pytest.raises(TargetError, match=r"name of the engine|is taken"):
+        target_from_dict({**table, "engines": engines})
 
 
 def test_targets_are_checked(tmp_path: Path) -> None:

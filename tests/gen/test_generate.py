@@ -63,6 +63,23 @@ def test_a_changed_folder_is_refused(model: Path, tmp_path: Path) -> None:
         load_generated(out)
 
 
+def test_another_model_in_the_folder_is_refused(model: Path, tmp_path: Path) -> None:
+    out = tmp_path / "tiny"
+    generate(model, "small", out)
+    random_int8_model(preset("tiny"), 2).save(out / "model.int8")
+    with pytest.raises(RascaError, match=r"model\.int8 was changed after it was generated"):
+        load_generated(out)
+
+
+def test_what_others_put_into_the_folder_is_not_lost(model: Path, tmp_path: Path) -> None:
+    out = tmp_path / "tiny"
+    generate(model, "small", out)
+    (out / "notes.txt").write_text("mine")
+    with pytest.raises(RascaError, match=r"also holds notes\.txt"):
+        generate(model, "small", out)
+    assert (out / "notes.txt").read_text() == "mine"
+
+
 def test_a_foreign_folder_is_left_alone(model: Path, tmp_path: Path) -> None:
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "file").write_text("x")

@@ -19,7 +19,7 @@ from sim.top import TracedAccelerator
 from tests.hw.whole import SINGLE, Whole
 
 TARGETS = {"two-engines": "small", "single-engine": str(SINGLE)}
-RELEASED = Path("models/released-105x120.int8")
+RELEASED = Path(__file__).parents[2] / "models" / "released-105x120.int8"
 
 
 @cache

@@ -113,6 +113,29 @@ def test_colour_modes_become_rgb(tmp_path: Path) -> None:
         assert load_image(path, 20, 32).shape == (20, 32, 3)
 
 
+def test_photos_are_turned_upright(tmp_path: Path) -> None:
+    """As a phone stores a portrait: lying, with an EXIF tag that says so."""
+    picture = np.zeros((40, 30, 3), np.uint8)
+    picture[:10] = 200, 100, 50
+    upright = Image.fromarray(picture)
+    upright.save(tmp_path / "upright.png")
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    upright.transpose(Image.Transpose.ROTATE_90).save(tmp_path / "lying.png", exif=exif)
+    np.testing.assert_array_equal(load_image(tmp_path / "lying.png", 40, 30), picture)
+    np.testing.assert_array_equal(load_image(tmp_path / "upright.png", 40, 30), picture)
+
+
+def test_deep_grey_images(tmp_path: Path) -> None:
+    """16 bits become 8 by scale, not by clipping; floating-point numbers have none."""
+    grey = np.arange(256, dtype=np.uint8).reshape(16, 16)
+    Image.fromarray(grey.astype(np.uint16) * 257).save(tmp_path / "deep.png")
+    np.testing.assert_array_equal(load_image(tmp_path / "deep.png", 16, 16), np.repeat(grey[..., None], 3, 2))
+    Image.fromarray(grey.astype(np.float32)).save(tmp_path / "real.tiff")
+    with pytest.raises(DataError, match="floating-point"):
+        load_image(tmp_path / "real.tiff", 16, 16)
+
+
 def test_person_cover(folder: Path) -> None:
     rows = list_rows(folder, crops=True)
     cover, known = person_cover(folder, rows)
