@@ -128,7 +128,7 @@ def estimate(build: Build, frames: int = 3) -> list[FrameCycles]:
             for plan in engine.prologue:
                 engine.run(plan)
         for _ in range(build.params.steps):
-            back.writes = back.writes[-2 * build.params.feature_words - 4096 :]
+            back.writes = [t for t in back.writes if t >= heads.fetch]
             for engine in engines:
                 for plan in engine.loop:
                     if plan.op.lines:

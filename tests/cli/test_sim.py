@@ -6,14 +6,17 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import skimage
 
 from rasca_nn.config import preset
+from rasca_nn.data import load_image
 from rasca_nn.random_model import random_int8_model
 from rtl_gen import cli
 from rtl_gen.build import Build
 from rtl_gen.generate import load_generated
+from sim.engine import RtlEngine
 
 PHOTOS = [str(Path(skimage.__file__).parent / "data" / name) for name in ("astronaut.png", "chelsea.png")]
 
@@ -76,17 +79,34 @@ def test_trace_that_cannot_be_written(folder, tmp_path, capsys):
     assert "no/wave.vcd" in capsys.readouterr().err
 
 
+def wrong_weight(folder: Path) -> Build:
+    """The hardware gets one weight that is not the model's."""
+    build = load_generated(folder)
+    heads, back = build.params.engines
+    (first, *others), *groups = heads.weights
+    broken = replace(heads, weights=((first ^ 1, *others), *groups))
+    return replace(build, params=replace(build.params, engines=(broken, back)))
+
+
 def test_a_wrong_weight_is_seen(folder, capsys, monkeypatch):
-    """The hardware gets one weight that is not the model's: exit status 1, and the place of the first difference."""
-
-    def changed(path: Path) -> Build:
-        build = load_generated(path)
-        heads, back = build.params.engines
-        (first, *others), *groups = heads.weights
-        broken = replace(heads, weights=((first ^ 1, *others), *groups))
-        return replace(build, params=replace(build.params, engines=(broken, back)))
-
-    monkeypatch.setattr("rtl_gen.generate.load_generated", changed)
+    """Exit status 1, and the place of the first difference."""
+    monkeypatch.setattr("rtl_gen.generate.load_generated", wrong_weight)
     (report,) = reports(capsys, folder, PHOTOS[0], status=1)
     assert report["mismatches"] > 0
     assert report["first_mismatch"].startswith("head0.")
+
+
+def test_wrong_biases_are_seen_in_evaluation(folder):
+    """By the logits alone, whatever machine the photo went to."""
+    config = preset("tiny")
+    images = np.stack([load_image(Path(photo), config.height, config.width) for photo in PHOTOS] * 2)
+    build = load_generated(folder)
+    heads, back = build.params.engines
+    wrong = replace(back, biases=(tuple((bias ^ 0x55, shift) for bias, shift in back.biases[0]),))
+    fault = replace(build, params=replace(build.params, engines=(heads, wrong)))
+    good, bad = RtlEngine(build, machines=2), RtlEngine(fault, machines=2)
+    good(images)
+    bad(images)
+    assert good.mismatches == 0
+    assert bad.mismatches > 0
+    assert good.compared == bad.compared > 0
