@@ -187,11 +187,10 @@ def _call(command: list[str], folder: Path, what: str) -> None:
 class Simulator:
     """A compiled accelerator with a model's weights loaded. One a thread; Python's lock is free while it runs."""
 
-    def __init__(self, params: AcceleratorParams, *, vcd: Path | None = None) -> None:
+    def __init__(self, params: AcceleratorParams, *, vcd: Path | None = None, library: Path | None = None) -> None:
+        """`library` is what :func:`compile_simulator` gave, for those who make several."""
         self.params = params
-        if vcd:
-            vcd.open("w").close()
-        path = compile_simulator(params, vcd=vcd is not None).resolve()
+        path = (library or compile_simulator(params, vcd=vcd is not None)).resolve()
         self._lib = lib = ctypes.CDLL(str(path))
         lib.rasca_new.restype = ctypes.c_void_p
         lib.rasca_new.argtypes = [ctypes.c_char_p]

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from rasca_nn import integer
 from rtl_gen.build import Build
-from sim.cxxrtl import Run, SimulationError, Simulator
+from sim.cxxrtl import Run, SimulationError, Simulator, compile_simulator
 from sim.frames import pixel_stream
 from sim.simulate import cycle_limit
 
@@ -33,7 +33,9 @@ class RtlEngine:
 
     def __init__(self, build: Build, machines: int | None = None) -> None:
         self._build = build
-        self._simulators = [Simulator(build.params) for _ in range(machines or os.cpu_count() or 1)]
+        library = compile_simulator(build.params)
+        count = machines or os.cpu_count() or 1
+        self._simulators = [Simulator(build.params, library=library) for _ in range(count)]
         self.compared = 0
         self.mismatches = 0
 

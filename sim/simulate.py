@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -18,7 +19,7 @@ from rasca_nn.int8_file import Int8Model
 from rtl_gen.build import Build
 from rtl_gen.estimate import estimate
 from sim.compare import Comparison, Trace, compare
-from sim.cxxrtl import Run, SimulationError, Simulator
+from sim.cxxrtl import Run, SimulationError, Simulator, compile_simulator
 from sim.frames import pixel_stream
 
 
@@ -170,5 +171,8 @@ class Icarus:
 
 
 def compiled(build: Build, vcd: Path | None = None) -> Callable[[], Machine]:
-    """Machines of the compiled simulator."""
-    return lambda: Simulator(build.params, vcd=vcd)
+    """Machines of the compiled simulator, compiled when the first one is made; OSError if `vcd` cannot be written."""
+    if vcd:
+        vcd.open("w").close()
+    library = cache(lambda: compile_simulator(build.params, vcd=vcd is not None))
+    return lambda: Simulator(build.params, vcd=vcd, library=library())
