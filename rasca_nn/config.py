@@ -164,28 +164,38 @@ _RELEASED_210 = RaScaNetConfig(
     classifier_hidden=12,
 )
 
+_RELEASED_105 = RaScaNetConfig(
+    name="released-105x120",
+    height=105,
+    width=120,
+    channels=(5, 9, 18, 32),
+    hidden=40,
+    attention=10,
+    classifier_hidden=10,
+)
+
+
+def _paper(released: RaScaNetConfig, name: str) -> RaScaNetConfig:
+    """The network of the paper at the size of a released one."""
+    return replace(
+        released,
+        name=name,
+        spatial_attention="full",
+        attention_relu=False,
+        projection="1x1",
+        pool="mean",
+        classifier_hidden=0,
+    )
+
+
 PRESETS: dict[str, RaScaNetConfig] = {
     c.name: c
     for c in (
         _RELEASED_210,
-        RaScaNetConfig(
-            name="released-105x120",
-            height=105,
-            width=120,
-            channels=(5, 9, 18, 32),
-            hidden=40,
-            attention=10,
-            classifier_hidden=10,
-        ),
-        replace(
-            _RELEASED_210,
-            name="paper-210x240",
-            spatial_attention="full",
-            attention_relu=False,
-            projection="1x1",
-            pool="mean",
-            classifier_hidden=0,
-        ),
+        _RELEASED_105,
+        _paper(_RELEASED_210, "paper-210x240"),
+        _paper(_RELEASED_105, "paper-105x120"),
+        replace(_RELEASED_105, name="banded-105x120", spatial_attention="banded"),
         RaScaNetConfig(
             name="tiny",
             height=20,

@@ -38,11 +38,17 @@ def _log(path: Path, row: dict[str, Any]) -> None:
 
 
 def train(
-    *, preset_name: str, data: Path, out: Path, options: Options | None = None, cache: Path | None = None
+    *,
+    preset_name: str,
+    data: Path,
+    out: Path,
+    options: Options | None = None,
+    cache: Path | None = None,
+    init: Path | None = None,
 ) -> Path:
     """Train a preset on a data folder and write ``out/NAME.float``; returns its path.
 
-    ``out`` also gets ``log.csv`` (one row a measurement) and ``checkpoint.pt`` after every epoch; when that is there
+    ``init`` is a float model to start from (:meth:`Trainer.start_from`). ``out`` also gets ``log.csv`` (one row a measurement) and ``checkpoint.pt`` after every epoch; when that is there
     already, the run goes on from it. Raises :class:`TrainError`, :class:`DataError` or ``ConfigError``.
     """
     options = options or Options()
@@ -54,6 +60,8 @@ def train(
     checkpoint = out / "checkpoint.pt"
     if checkpoint.is_file():
         trainer.resume(checkpoint)
+    elif init:
+        trainer.start_from(init)
     loss_column = TextColumn("{task.fields[loss]:.4f}")
     with Progress(TextColumn("{task.description}"), BarColumn(), loss_column, TimeRemainingColumn()) as bar:
         bar.console.print(f"{config.name}, seed {options.seed}, {len(trainer.data.train)} images to train on")

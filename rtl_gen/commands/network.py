@@ -26,6 +26,7 @@ def register(commands: Any) -> None:
     sub.add_argument("--data", required=True, type=Path, help="folder with labels.csv and images/, or class folders")
     sub.add_argument("-o", "--out", required=True, type=Path, help="folder for weights, log and checkpoint")
     sub.add_argument("--cache", type=Path, help="folder that keeps the decoded photos")
+    sub.add_argument("--init", type=Path, metavar="MODEL", help="float model to start from, where its weights fit")
     _add_options(sub)
     sub.set_defaults(call=train)
 
@@ -103,7 +104,10 @@ def train(args: argparse.Namespace) -> None:
     options = Options(**{field.name: getattr(args, field.name) for field in fields(Options)})
     from rasca_nn.train import train as train_preset
 
-    print(train_preset(preset_name=args.preset, data=args.data, out=args.out, options=options, cache=args.cache))
+    out = train_preset(
+        preset_name=args.preset, data=args.data, out=args.out, options=options, cache=args.cache, init=args.init
+    )
+    print(out)
 
 
 def import_(args: argparse.Namespace) -> None:
