@@ -46,3 +46,11 @@ def test_products_a_step() -> None:
 def test_weights_are_the_parameters_of_the_network(name: str, change: dict) -> None:
     config = replace(preset(name), **change)
     assert count(config).weights == sum(p.numel() for p in RaScaNet(config).parameters())
+
+
+def test_layers_hold_shapes_and_pools() -> None:
+    layers = {layer.name: layer for layer in count(preset("released-105x120")).layers}
+    first, pool = layers["head1.conv3"], layers["head1.pool3"]
+    assert (first.inputs, first.outputs, first.kernel) == ((9, 3, 30), (18, 1, 30), (3, 3))
+    assert (pool.inputs, pool.outputs, pool.activations) == ((18, 1, 30), (18, 1, 15), 18 * 45)
+    assert (pool.weights, pool.macs, pool.ops) == (0, 0, 0)
