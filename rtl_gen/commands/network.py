@@ -1,9 +1,9 @@
-"""Commands about the network in floating point: presets, count, train, import."""
+"""Commands about the network in floating point: presets, train, import."""
 
 from __future__ import annotations
 
 import argparse
-from dataclasses import asdict, fields
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +15,6 @@ def register(commands: Any) -> None:
     sub = commands.add_parser("presets", help="the networks known by name")
     add_json(sub)
     sub.set_defaults(call=presets)
-
-    sub = commands.add_parser("count", help="weights, operations and memory, as the paper counts them")
-    sub.add_argument("preset", nargs="?", help="count this one layer by layer (default: all presets, a line each)")
-    add_json(sub)
-    sub.set_defaults(call=count)
 
     sub = commands.add_parser("train", help="train a preset on a folder of labelled photos")
     sub.add_argument("--preset", required=True)
@@ -60,25 +55,6 @@ def presets(args: argparse.Namespace) -> None:
         for name, c in PRESETS.items()
     ]
     print_table(columns, rows)
-
-
-def count(args: argparse.Namespace) -> None:
-    """Count one preset layer by layer, or all."""
-    from rasca_nn.config import PRESETS, preset
-    from rasca_nn.count import count as count_config
-
-    names = [args.preset] if args.preset else list(PRESETS)
-    counts = {name: count_config(preset(name)) for name in names}
-    if args.json:
-        print_json({name: counted.to_dict() for name, counted in counts.items()})
-        return
-    if args.preset:
-        (counted,) = counts.values()
-        rows = [tuple(asdict(layer).values()) for layer in counted.layers]
-        print_table(("layer, a step", "weights", "activations", "macs", "ops"), rows)
-    columns = ("network, a frame", "steps", "weights KB", "peak KB", "macs M", "ops M")
-    frames = [(n, c.steps, c.weights / 1e3, c.peak / 1e3, c.macs / 1e6, c.ops / 1e6) for n, c in counts.items()]
-    print_table(columns, frames)
 
 
 def _add_options(parser: argparse.ArgumentParser) -> None:

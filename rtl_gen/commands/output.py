@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -19,8 +19,10 @@ def print_json(data: Any) -> None:
     print(json.dumps(data, indent=2))
 
 
-def print_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], title: str | None = None) -> None:
-    """A table; numbers are aligned right, and a pipe gets it without colours."""
+def print_table(
+    columns: Sequence[str], rows: Iterable[Sequence[Any]], title: str | None = None, right: Container[int] = ()
+) -> None:
+    """A table; numbers and the columns named in ``right`` are aligned right, and a pipe gets it without colours."""
     from rich import box
     from rich.console import Console
     from rich.table import Table
@@ -29,7 +31,7 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], title: st
     lines = [list(row) for row in rows]
     table = Table(title=title, box=box.SIMPLE_HEAD, title_justify="left", title_style="bold")
     for index, column in enumerate(columns):
-        numeric = all(isinstance(line[index], int | float) for line in lines)
+        numeric = index in right or all(isinstance(line[index], int | float) for line in lines)
         table.add_column(column, justify="right" if numeric else "left", overflow="fold")
     for line in lines:
         table.add_row(*(Text(_cell(value)) for value in line))

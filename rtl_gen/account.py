@@ -1,0 +1,132 @@
+"""What generated hardware holds and does, beside what the paper counts of the same network."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from rasca_nn.config import RaScaNetConfig
+from rasca_nn.count import Count
+from rasca_nn.random_model import random_int8_model
+from rtl_gen.build import EngineBuild, build
+from rtl_gen.generate import check_fit, describe
+from rtl_gen.memory import MemoryUse, memories
+from rtl_gen.target import load_target
+
+KINDS = {
+    "weights": "weights",
+    "biases": "biases",
+    "tables": "tables",
+    "issue program": "program",
+    "drain program": "program",
+    "activations": "activations",
+    "operands": "activations",
+    "update gate": "activations",
+    "line buffer": "line buffer",
+    "features": "link",
+}
+"""Use of a memory, less its group or row, -> what it counts as here; any other use counts as itself."""
+
+
+@dataclass(frozen=True)
+class LayerAccount:
+    """One layer on its engine.
+
+    ``weight_bytes`` are the network's, ``stored_bytes`` with the rows that fill up the last group of channels.
+    ``products`` count, ``issued`` are all the array could have made in the layer's ``cycles``. A layer that runs once
+    a frame, not once a step, has ``once`` set.
+    """
+
+    engine: str
+    layer: str
+    once: bool
+    weight_bytes: int
+    stored_bytes: int
+    products: int
+    issued: int
+    cycles: int
+
+
+def account(config: RaScaNetConfig, target: str) -> dict[str, Any]:
+    """The hardware of a configuration for a target: layers, memory by kind, products and cycles; plain values.
+
+    The weights are made up: shapes decide everything but the accumulators' width, and with it the biases' bits. Raises
+    RascaError where the generator does not serve the configuration or the target is too small.
+    """
+    made = build(random_int8_model(config, seed=1), load_target(target))
+    uses = memories(made.params)
+    check_fit(uses, made.target)
+    manifest = describe(made, uses)
+    layers = [layer for engine in made.engines for layer in _layers(engine)]
+    steps = made.params.steps
+    return {
+        "target": made.target.name,
+        "multipliers": manifest["multipliers"],
+        "layers": [asdict(layer) for layer in layers],
+        "memory": _kinds(uses),
+        "products": manifest["products_per_frame"],
+        "issued": {
+            "arrays": sum(layer.issued * (1 if layer.once else steps) for layer in layers),
+            "frame_in_stream": manifest["multipliers"] * manifest["cycles"]["frame_in_stream"],
+        },
+        "cycles": manifest["cycles"],
+        "busy": manifest["busy"],
+    }
+
+
+def _layers(engine: EngineBuild) -> list[LayerAccount]:
+    params = engine.params
+    array = params.groups * params.rows * params.columns
+    return [
+        LayerAccount(
+            engine=params.name,
+            layer=plan.op.name,
+            once=i < params.loop,
+            weight_bytes=sum(layer.weight.size for layer in plan.op.layers if layer),
+            stored_bytes=params.groups * plan.groups * plan.pass_cycles * plan.rows,
+            products=params.groups * plan.products if any(plan.op.layers) else 0,
+            issued=array * plan.cycles,
+            cycles=plan.cycles,
+        )
+        for i, plan in enumerate(engine.plans)
+    ]
+
+
+def _kinds(uses: list[MemoryUse]) -> dict[str, dict[str, int]]:
+    """Bits and block RAMs of each kind of memory, and of all."""
+    found: dict[str, dict[str, int]] = {}
+    for use in uses:
+        name = use.use.split(",")[0]
+        for kind in (KINDS.get(name, name), "all"):
+            entry = found.setdefault(kind, {"bits": 0, "block_rams": 0})
+            entry["bits"] += use.bits
+            entry["block_rams"] += use.blocks
+    return {**{kind: entry for kind, entry in found.items() if kind != "all"}, "all": found["all"]}
+
+
+def beside(counted: Count, hardware: dict[str, Any]) -> list[tuple[str, str, str]]:
+    """(What, as the paper counts it, in the hardware), for people."""
+    memory = {kind: entry["bits"] / 8000 for kind, entry in hardware["memory"].items()}
+    held = (counted.weights + counted.peak) / 1000
+    data = memory["weights"] + memory["biases"] + memory["activations"]
+    rows = [
+        ("weights, KB", f"{counted.weights / 1000:.2f}", f"{memory['weights'] + memory['biases']:.2f}"),
+        ("  of them biases and shifts, KB", "", f"{memory['biases']:.2f}"),
+        ("activations, KB", f"{counted.peak / 1000:.2f}", f"{memory['activations']:.2f}"),
+        ("weights and activations, KB", f"{held:.2f}", f"{data:.2f}"),
+    ]
+    others = [kind for kind in memory if kind not in ("weights", "biases", "activations", "all")]
+    rows += [(f"{kind}, KB", "-", f"{memory[kind]:.2f}") for kind in others]
+    rows += [
+        ("all memories, KB", f"{held:.2f}", f"{memory['all']:.2f}"),
+        ("all memories, times the paper's count", "", f"{memory['all'] / held:.2f}"),
+        ("block RAMs", "-", str(hardware["memory"]["all"]["block_rams"])),
+        ("products a frame, M", f"{counted.macs / 1e6:.2f}", f"{hardware['products'] / 1e6:.2f}"),
+        ("ops a frame, M", f"{counted.ops / 1e6:.2f}", "-"),
+        ("products issued a frame in a stream, M", "-", f"{hardware['issued']['frame_in_stream'] / 1e6:.2f}"),
+        ("multipliers busy in a stream", "-", f"{hardware['busy']['frame_in_stream']:.1%}"),
+        ("multipliers", "-", str(hardware["multipliers"])),
+    ]
+    names = {"frame": "alone", "frame_in_stream": "in a stream"}
+    rows += [(f"cycles a frame, {text}", "-", f"{hardware['cycles'][key]:,}") for key, text in names.items()]
+    return rows
