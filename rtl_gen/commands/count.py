@@ -111,8 +111,8 @@ def _table1(name: str | None, as_json: bool) -> None:
         counted = count_config(config)
         print(
             f"The paper prints {PAPER_WEIGHTS} KB of weights and {PAPER_MACS} M for two heads (its tables 1 and 3). "
-            f"These layers give {counted.weights / 1e3:.2f} KB and {counted.ops / 1e6:.2f} M; what it counts beyond them "
-            "is not published. The network its authors released has a larger projection."
+            f"These layers give {counted.weights / 1e3:.2f} KB and {counted.ops / 1e6:.2f} M; what it counts beyond "
+            "them is not published. The network its authors released has a larger projection."
         )
 
 

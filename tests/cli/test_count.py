@@ -10,6 +10,18 @@ from PIL import Image
 from rasca_nn.config import PRESETS
 from rtl_gen import cli
 
+LITTLE = """
+[little]
+device = "none"
+multipliers = 1
+block_rams = 64
+luts = 20000
+clock_mhz = 80
+columns = 5
+line_rows = 7
+engines = [{ name = "all", runs = "all", rows = 2 }]
+"""
+
 
 def rasca(capsys, *arguments) -> str:
     """Run a command that must succeed; its output."""
@@ -91,6 +103,7 @@ def test_figure(capsys, tmp_path):
         (("tiney",), "nearest is 'tiny'"),
         (("tiny", "--target", "smal"), "nearest is 'small'"),
         (("tiny", "--target", "none.toml"), "none.toml"),
+        (("tiny", "--target", "little.toml"), "more than the device's 1;"),
         (("--target", "small"), "takes one preset"),
         (("tiny", "--peers"), "takes no preset"),
         (("tiny", "--figure", "x.png"), "takes no preset"),
@@ -104,9 +117,10 @@ def test_errors(capsys, tmp_path, monkeypatch, arguments, message):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "folder.png").mkdir()
     (tmp_path / "file").write_text("a file")
+    (tmp_path / "little.toml").write_text(LITTLE)
     assert cli.main(["count", *arguments]) == 2
     out, err = capsys.readouterr()
     assert (out, err.count("\n")) == ("", 1)
     assert err.startswith("rasca: error: ")
     assert message in err
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "folder.png"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "folder.png", "little.toml"]
