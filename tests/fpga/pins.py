@@ -27,7 +27,7 @@ class Pins:
 
     def __init__(self, demo: Demo, folder: Path) -> None:
         self.cycles = demo.bridge.time / FRACTION
-        self.silence = demo.bridge.timeout + 200_000
+        self.silence = demo.bridge.timeout + 100_000
         self.program = folder / "demo"
         (folder / "demo.il").write_text(rtlil.convert(demo, name="top", emit_src=False))
         script = f"read_rtlil demo.il; hierarchy -top top; {PASSES}; write_cxxrtl -g0 demo.cc"
@@ -36,7 +36,8 @@ class Pins:
         subprocess.run([*find("c++").command, *options, "-o", str(self.program), str(HARNESS)], check=True)
 
     def send(self, *packets: bytes) -> list[Reply]:
-        """Send packets back to back from reset; all replies."""
+        """Send packets from reset on, each when the board has been silent after the one before; all replies."""
         arguments = [str(self.program), str(self.cycles), str(self.silence)]
-        done = subprocess.run(arguments, input=b"".join(packets), capture_output=True, check=True)
+        sent = b"".join(len(packet).to_bytes(4, "little") + packet for packet in packets)
+        done = subprocess.run(arguments, input=sent, capture_output=True, check=True)
         return ReplyReader().feed(done.stdout)
