@@ -37,7 +37,7 @@ def control_layout(params: EngineParams, bias_depth: int) -> data.StructLayout:
             "relu": 1,
             "use_table": 1,
             "table": 2,
-            "mode": 2,
+            "mode": 3,
             "unsigned": 1,
             "operand_unsigned": 1,
             "pool": 1,
@@ -46,6 +46,10 @@ def control_layout(params: EngineParams, bias_depth: int) -> data.StructLayout:
             "to_gate": 1,
             "to_features": 1,
             "to_state": 1,
+            "to_scratch": 1,
+            "to_softmax": 1,
+            "residual": 3,
+            "fraction": 3,
         }
     )
 
@@ -131,10 +135,15 @@ class DrainSequencer(wiring.Component):
         ]
         for name in ("relu", "use_table", "table", "mode", "unsigned", "operand_unsigned", "pool"):
             m.d.sync += control[name].eq(record[name])
-        for name in ("to_memory", "to_operand", "to_gate", "to_features", "to_state"):
+        for name in ("to_memory", "to_operand", "to_gate", "to_features", "to_state", "to_scratch", "to_softmax"):
+            m.d.sync += control[name].eq(record[name])
+        for name in ("residual", "fraction"):
             m.d.sync += control[name].eq(record[name])
         with m.If(record.mode == Mode.LOGITS):
             m.d.sync += [control.emit.eq(0), control.done.eq(0), control.end.eq(0)]
+        with m.If(record.to_softmax):
+            # The softmax unit makes the words.
+            m.d.sync += control.done.eq(0)
 
         def start_row() -> None:
             m.d.sync += [left.eq(record.out_columns), row_open.eq(1), odd.eq(0), lane.eq(0), b.eq(record.blocks)]

@@ -13,26 +13,48 @@ from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import data, memory, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
-from . import array, feeder, pool, post, rom
+from . import array, dynamic, feeder, pool, post, rom, softmax
 from .array import SystolicArray, delay
 from .drain import DrainSequencer
+from .dynamic import DynamicWeights
 from .feeder import Feeder
 from .issue import HANDSHAKE, IssueSequencer
 from .packer import Packer
 from .params import EngineParams
 from .pool import StatePool
 from .post import PostParams, RowPost
-from .program import Mode
+from .program import Mode, Weights
 from .rom import Rom
+from .softmax import SoftmaxUnit
 
 MAX_POOL_ROWS = 6
 """Rows whose state words are all written before the first pooled value comes."""
 
 
+def post_params(params: EngineParams) -> PostParams:
+    """What the engine's rows are made for."""
+    return PostParams(params.acc_width, params.columns, params.tables, bool(params.spatial))
+
+
+def sum_latency() -> int:
+    """Cycles from the address of a pass's last tap to column 0's sum of row 0; row r follows r cycles later."""
+    return feeder.LATENCY + array.LATENCY
+
+
 def drain_latency(params: EngineParams) -> int:
-    """Cycles from the address of a pass's last tap to the write of column 0 of row 0; row r follows r cycles later."""
-    stages = PostParams(params.acc_width, params.columns, params.tables).value_stage
-    return feeder.LATENCY + array.LATENCY + stages + 3
+    """Cycles from the address of a pass's last tap to the write of column 0 of row 0."""
+    return sum_latency() + post_params(params).value_stage + 3
+
+
+def softmax_latency(params: EngineParams) -> int:
+    """Cycles from the sum of row 0's last score to the write of the word that ends with its first weight."""
+    assert params.spatial is not None
+    return post.SCORE + softmax.word_latency(params.spatial.columns) + 1
+
+
+def scratch_latency(params: EngineParams) -> int:
+    """Cycles from a sum to its place in the scratch memories."""
+    return post_params(params).value_stage
 
 
 def pool_latency(params: EngineParams) -> int:
@@ -68,6 +90,10 @@ class Engine(wiring.Component):
             params, steps=steps, rows=rows, kernel_height=kernel_height, line_words=line_words, row_words=row_words
         )
         self.drain = DrainSequencer(params, steps=steps)
+        self.post_params = post_params(params)
+        self.dynamic = None
+        if params.spatial:
+            self.dynamic = DynamicWeights(rows=params.rows, columns=params.columns, depth=params.spatial.scratch)
         self.word = data.ArrayLayout(8, params.columns)
         self.write_layout = data.StructLayout(
             {
@@ -159,8 +185,9 @@ class Engine(wiring.Component):
         lines = delay(m, seq.lines, 1, name=prefix + "lines", reset_less=False)
 
         m.submodules[prefix + "weights"] = weights = Rom(params.weights[group], width=8 * params.rows)
+        lead = dynamic.LATENCY - dynamic.FIXED_LATENCY if params.spatial else 0
         m.d.comb += weights.address.eq(
-            delay(m, seq.weight_address, feeder.LATENCY - rom.LATENCY, name=prefix + "weight_address")
+            delay(m, seq.weight_address, feeder.LATENCY - rom.LATENCY - lead, name=prefix + "weight_address")
         )
 
         m.submodules[prefix + "feeder"] = feed = Feeder(params.columns)
@@ -171,13 +198,32 @@ class Engine(wiring.Component):
             feed.tap.eq(seq.tap),
             feed.word.eq(Mux(lines, self.line_word.as_value(), read.data) if params.reads_lines else read.data),
             systolic.activations.eq(feed.operands),
-            systolic.weights.eq(weights.word),
+            systolic.weights.eq(weights.word if self.dynamic is None else self.dynamic.word),
             systolic.first.eq(delay(m, seq.first, feeder.LATENCY, name=prefix + "first", reset_less=False)),
             systolic.last.eq(delay(m, seq.last, feeder.LATENCY, name=prefix + "last", reset_less=False)),
         ]
         post_rows = self._post_rows(m, group, prefix, systolic, at)
         self._write_words(m, group, prefix, post_rows, write, at)
+        if self.dynamic is not None:
+            self._dynamic_weights(m, weights, post_rows, at)
         return systolic.valid[0]
+
+    def _dynamic_weights(self, m: Module, weights: Rom, rows: list[RowPost], at: Callable[[int, int], Any]) -> None:
+        assert self.dynamic is not None
+        stage = self.post_params.value_stage
+        m.submodules.dynamic = self.dynamic
+        m.d.comb += [
+            self.dynamic.source.eq(self.issue.weights),
+            self.dynamic.address.eq(self.issue.weight_address),
+            self.dynamic.lane_group.eq(self.issue.lane_group),
+            self.dynamic.fixed.eq(weights.word),
+        ]
+        for r, row in enumerate(rows):
+            m.d.comb += [
+                self.dynamic.values[r].eq(row.value),
+                self.dynamic.write[r].eq(at(stage, r).emit),
+                self.dynamic.filling[r].eq(at(stage, r).to_scratch),
+            ]
 
     def _post_rows(
         self, m: Module, group: int, prefix: str, systolic: SystolicArray, at: Callable[[int, int], Any]
@@ -195,9 +241,8 @@ class Engine(wiring.Component):
         operand, gate = self._operand_memory(m, group, at)
 
         rows = []
-        post_params = PostParams(params.acc_width, params.columns, params.tables)
         for r in range(params.rows):
-            m.submodules[f"{prefix}post{r}"] = row = RowPost(post_params)
+            m.submodules[f"{prefix}post{r}"] = row = RowPost(self.post_params)
             with m.If(at(post.BIAS_READ, r).load):
                 m.d.comb += bias_read.addr.eq(at(post.BIAS_READ, r).bias_address)
             m.d.comb += [
@@ -206,7 +251,7 @@ class Engine(wiring.Component):
                 row.shift.eq(bias_read.data[params.acc_width :]),
                 row.control.bias_load.eq(at(post.BIAS_LOAD, r).load),
                 row.control.relu.eq(at(post.CLAMP, r).relu),
-                row.control.unsigned.eq(at(post_params.value_stage - 1, r).unsigned),
+                row.control.unsigned.eq(at(self.post_params.value_stage - 1, r).unsigned),
             ]
             if params.tables:
                 m.d.comb += [
@@ -215,6 +260,7 @@ class Engine(wiring.Component):
                     row.control.operand_load.eq(at(post.OPERAND_LOAD, r).load),
                     row.control.mode.eq(at(post.ELEMENTWISE, r).mode),
                     row.control.operand_unsigned.eq(at(post.ELEMENTWISE, r).operand_unsigned),
+                    row.control.residual.eq(at(post.ELEMENTWISE, r).residual),
                     row.operand.eq(operand),
                     row.gate.eq(gate),
                 ]
@@ -234,6 +280,10 @@ class Engine(wiring.Component):
             control = at(post.OPERAND_READ - 1, r)
             with m.If(control.load):
                 m.d.sync += address.eq(control.operand_address - params.operand_base)
+        if self.dynamic is not None:
+            # The generator lets no row ask for an operand while these are read.
+            with m.If(self.issue.active & (self.issue.weights == Weights.LANES)):
+                m.d.sync += address.eq(self.issue.lane_address)
         words = []
         for name, depth in (("operands", params.operand_depth), ("gates", params.gate_depth)):
             m.submodules[name] = mem = memory.Memory(shape=8 * params.columns, depth=max(2, depth), init=[])
@@ -254,6 +304,8 @@ class Engine(wiring.Component):
                     write.en.eq(1),
                 ]
             words.append(delay(m, read.data, 1, name=name))
+        if self.dynamic is not None:
+            m.d.comb += self.dynamic.operand.eq(words[0])
         return words[0], words[1]
 
     def _write_words(
@@ -261,7 +313,7 @@ class Engine(wiring.Component):
     ) -> None:
         """Max-pool, pack, and write; the rows' words are complete a cycle after each other, so one port is enough."""
         params = self.params
-        stage = PostParams(params.acc_width, params.columns, params.tables).value_stage
+        stage = self.post_params.value_stage
         out = Signal(self.write_layout, name=prefix + "write", reset_less=True)
         out_valid = Signal(name=prefix + "write_valid")
         finished = []
@@ -296,6 +348,8 @@ class Engine(wiring.Component):
             logits.append((total.load & total.rows[0] & (total.mode == Mode.LOGITS), row.total))
         if params.state_columns:
             finished += self._pool_state(m, rows, stage, at)
+        if params.spatial:
+            finished.append(self._softmax(m, rows, at))
         # One at a time, so that selecting is and-or.
         m.d.sync += [
             out_valid.eq(Cat(valid for valid, _ in finished).any()),
@@ -317,6 +371,45 @@ class Engine(wiring.Component):
         if params.receives_features:
             with m.If(self.receive_valid & ~out_valid):
                 m.d.comb += [port.addr.eq(self.receive_address), port.data.eq(self.receive_word), port.en.eq(1)]
+
+    def _softmax(self, m: Module, rows: list[RowPost], at: Callable[[int, int], Any]) -> tuple[Any, Any]:
+        """The softmax of score rows, a word at a time: (valid, word)."""
+        params = self.params
+        assert params.spatial is not None
+        columns = params.spatial.columns
+        m.submodules.softmax = unit = SoftmaxUnit(
+            rows=params.rows,
+            lanes=params.columns,
+            columns=columns,
+            banded=params.spatial.banded,
+            table=params.spatial.table,
+        )
+        for r, row in enumerate(rows):
+            control = at(post.SCORE, r)
+            m.d.comb += [
+                unit.scores[r].eq(row.score),
+                unit.valid[r].eq(control.emit & control.to_softmax & control.rows[0]),
+                unit.end[r].eq(control.end & control.to_softmax & control.rows[0]),
+                unit.channels[r].eq(control.state_address),
+            ]
+        first = at(post.SCORE, 0)
+        m.d.comb += [unit.mask.eq(first.rows), unit.fraction.eq(first.fraction)]
+        # The rows of a head follow each other, and the next head's come long after.
+        words = columns * -(-columns // params.columns)
+        place = Signal(range(words))
+        instruction = Signal.like(first.instruction)
+        with m.If(unit.complete):
+            m.d.sync += place.eq(Mux(place == words - 1, 0, place + 1))
+        with m.If(unit.end[0] & (first.state_address == 0)):
+            m.d.sync += instruction.eq(first.instruction)
+        word = Signal(self.write_layout, name="softmax_word")
+        m.d.comb += [
+            word.address.eq(params.spatial.base + place),
+            word.word.eq(unit.word),
+            word.instruction.eq(instruction),
+            word.to.to_memory.eq(1),
+        ]
+        return unit.complete, word
 
     def _pool_state(
         self, m: Module, rows: list[RowPost], stage: int, at: Callable[[int, int], Any]

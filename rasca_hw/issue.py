@@ -17,7 +17,7 @@ from amaranth.lib.wiring import In, Out
 
 from .feeder import Tap
 from .params import EngineParams
-from .program import encode, record_layout
+from .program import Weights, encode, record_layout
 
 LAYER_OVERHEAD = 2
 """Cycles a layer takes beside its rows, delay and waits: fetch and start."""
@@ -53,6 +53,7 @@ class IssueSequencer(wiring.Component):
     """Members
     -------
     tap, address, weight_address, lines, first, last : the tap of this cycle, where `active`.
+    weights : where its weights come from; of the operand memory word at `lane_address` those of `lane_group`.
     products : products that count (valid rows x valid columns of one group), two cycles after the tap.
     handshake : see `HANDSHAKE`.
     drained : all started passes have been drained.
@@ -70,12 +71,16 @@ class IssueSequencer(wiring.Component):
         halves = [i.issue for i in params.program]
         self.layout = record_layout(halves)
         self.records = [encode(self.layout, h) for h in halves]
+        scratch = params.spatial.scratch if params.spatial else 0
         super().__init__(
             {
                 "active": Out(1),
                 "tap": Out(Tap),
                 "address": Out(range(max(params.depth, line_words) + 2)),
-                "weight_address": Out(range(max(2, len(params.weights[0])))),
+                "weight_address": Out(range(max(2, len(params.weights[0]), scratch))),
+                "weights": Out(Weights),
+                "lane_address": Out(range(max(2, params.operand_depth))),
+                "lane_group": Out(range(max(2, -(-params.columns // params.rows)))),
                 "lines": Out(1),
                 "first": Out(1),
                 "last": Out(1),
@@ -144,6 +149,7 @@ class IssueSequencer(wiring.Component):
             self.tap.pad_low.eq(record.pad_low),
             self.address.eq(address),
             self.weight_address.eq(weights),
+            self.weights.eq(record.weights),
             self.lines.eq(record.lines),
             self.first.eq(self.active & first),
             self.last.eq(self.active & last),
@@ -168,6 +174,7 @@ class IssueSequencer(wiring.Component):
                 first.eq(1),
                 last.eq(single),
                 end.eq(single & no_gap),
+                self.lane_address.eq(record.weight_base),
             ]
 
         # The walk itself: free-running where it can be, since `Row` sets everything before a row's first pass.
@@ -186,6 +193,7 @@ class IssueSequencer(wiring.Component):
                 tap.eq(tap - 1),
                 tap_start.eq(next_start),
                 address.eq(next_start),
+                self.lane_address.eq(self.lane_address + record.tap_step),
             ]
         with m.If(last):
             m.d.sync += [idle.eq(1), gap.eq(record.gap)]
@@ -197,7 +205,12 @@ class IssueSequencer(wiring.Component):
                 m.d.sync += [b.eq(b - 1), weights.eq(group_weights)]
                 start_pass(pass_start + 1)
             with m.Elif(~last_group):
-                m.d.sync += [g.eq(g - 1), b.eq(record.blocks), group_weights.eq(next_weights)]
+                m.d.sync += [
+                    g.eq(g - 1),
+                    b.eq(record.blocks),
+                    group_weights.eq(next_weights),
+                    self.lane_group.eq(self.lane_group + 1),
+                ]
                 start_pass(row_start - record.wide)
         with m.If(row_ends & ~last_row):
             m.d.comb += handshake.rows_done.eq(record.frees)
@@ -254,6 +267,7 @@ class IssueSequencer(wiring.Component):
                     b.eq(record.blocks),
                     weights.eq(record.weight_base),
                     group_weights.eq(record.weight_base),
+                    self.lane_group.eq(0),
                     idle.eq(0),
                 ]
                 start_pass(row_start - record.wide)

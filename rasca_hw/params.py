@@ -8,6 +8,26 @@ from .program import Instruction
 
 
 @dataclass(frozen=True, kw_only=True)
+class SpatialParams:
+    """Spatial attention: dynamic weights and softmax.
+
+    Parameters
+    ----------
+    columns : of the state (n); there are as many score rows.
+    banded : scores far from the diagonal count as 0.
+    scratch : weights of each array row that a layer may leave for a later one.
+    base : address of the softmax's first word.
+    table : exponentials, 256 bytes.
+    """
+
+    columns: int
+    banded: bool
+    scratch: int
+    base: int
+    table: tuple[int, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
 class EngineParams:
     """One engine: memories, an array for each lockstep group, a program.
 
@@ -27,6 +47,7 @@ class EngineParams:
         depth 0 for engines without elementwise work.
     gate_depth : words of the gate plane (the update gate U), addressed like the operand memory.
     state_columns, pool_max : columns of the state and whether its maximum joins the mean; 0 columns for no state pool.
+    spatial : what spatial attention needs; None for none.
     reads_lines, sends_features, receives_features, classifies : what the engine is connected to.
     """
 
@@ -47,6 +68,7 @@ class EngineParams:
     gate_depth: int = 0
     state_columns: int = 0
     pool_max: bool = False
+    spatial: SpatialParams | None = None
     reads_lines: bool = False
     sends_features: bool = False
     receives_features: bool = False
@@ -54,9 +76,9 @@ class EngineParams:
 
     @property
     def multipliers(self) -> int:
-        """Multipliers instantiated: the arrays, one a row for elementwise products, one for the state pool."""
+        """Multipliers instantiated: the arrays, one a row for elementwise products, one each for pool and softmax."""
         elementwise = self.rows if self.operand_depth else 0
-        return self.groups * self.rows * self.columns + elementwise + bool(self.state_columns)
+        return self.groups * self.rows * self.columns + elementwise + bool(self.state_columns) + bool(self.spatial)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -18,17 +18,23 @@ from .array import delay
 from .multiplier import LATENCY as MULTIPLIER_LATENCY
 from .multiplier import Multiplier
 from .program import Mode
+from .softmax import SCORE_BITS
 
 BIAS_READ = 1
 BIAS_LOAD = 2
 CLAMP = 5
 TABLE = 6
+SCORE = 6
 SELECT = 7
 OPERAND_READ = 5
 OPERAND_LOAD = 7
 ELEMENTWISE = 8
 PLAIN_VALUE = 6
 ELEMENTWISE_VALUE = ELEMENTWISE + MULTIPLIER_LATENCY + 3
+
+
+def _clamp(value: Any, low: int, high: int) -> Any:
+    return Mux(value < low, low, Mux(value > high, high, value))
 
 
 class RowControl(data.Struct):
@@ -41,20 +47,24 @@ class RowControl(data.Struct):
     use_table: 1
     """Cycle `SELECT`."""
     operand_load: 1
-    mode: 2
+    mode: 3
     """Cycle `ELEMENTWISE`."""
     operand_unsigned: 1
+    residual: 3
     unsigned: 1
     """Cycle before `value`: store it as q - 128."""
 
 
 @dataclass(frozen=True)
 class PostParams:
-    """Widths of a row: accumulator bits, columns, tables (empty: neither tables nor elementwise work)."""
+    """Widths of a row: accumulator bits, columns, tables (empty: neither tables nor elementwise work), and whether it
+    serves spatial attention.
+    """
 
     acc_width: int
     columns: int
     tables: tuple[tuple[int, ...], ...]
+    spatial: bool = False
 
     @property
     def value_stage(self) -> int:
@@ -69,6 +79,7 @@ class RowPost(wiring.Component):
     bias, shift : read for this row's channel in `BIAS_READ`, here in `BIAS_LOAD`; the bias includes half and offsets.
     operand, gate : words of the operand memory and the gate plane, here in `OPERAND_LOAD`.
     total : sum + bias, for logits, cycle 4.
+    score : requantised to more bits, for the softmax, cycle `SCORE`; with spatial attention only.
     value : the stored byte.
     """
 
@@ -84,6 +95,7 @@ class RowPost(wiring.Component):
                 "operand": In(word),
                 "gate": In(word),
                 "total": Out(signed(params.acc_width)),
+                "score": Out(signed(SCORE_BITS)),
                 "value": Out(8),
             }
         )
@@ -112,6 +124,8 @@ class RowPost(wiring.Component):
             m.d.comb += within.eq(high)
         with m.Else():
             m.d.comb += within.eq(shifted)
+        if self.params.spatial:
+            m.d.sync += self.score.eq(_clamp(shifted, -1 << (SCORE_BITS - 1), (1 << (SCORE_BITS - 1)) - 1))
         if self.params.tables:
             m.d.sync += clamped.eq(within)
             self._elementwise(m, self._table(m, clamped))
@@ -155,6 +169,9 @@ class RowPost(wiring.Component):
         up = Signal.like(multiplier.a, reset_less=True)
         factor = Signal.like(multiplier.b, reset_less=True)
         m.d.sync += [up.eq(u + u[7]), factor.eq(Mux(self.control.mode == Mode.BLEND, x - v, x))]
+        if self.params.spatial:
+            with m.If(self.control.mode == Mode.RESIDUAL):
+                m.d.sync += up.eq(Const(256) >> self.control.residual)
         m.d.comb += [multiplier.a.eq(up), multiplier.b.eq(factor)]
         # A register between the two additions: a multiplier's output is late in its cycle.
         scaled = Signal(signed(12), reset_less=True)
@@ -168,6 +185,9 @@ class RowPost(wiring.Component):
                 m.d.comb += result.eq(scaled)
             with m.Case(Mode.BLEND):
                 m.d.comb += result.eq(later + scaled)
+            if self.params.spatial:
+                with m.Case(Mode.RESIDUAL):
+                    m.d.comb += result.eq(_clamp(later + scaled, -128, 127))
             with m.Default():
                 m.d.comb += result.eq(later)
         m.d.sync += self.value.eq(self._stored(result))

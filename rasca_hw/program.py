@@ -27,6 +27,19 @@ class Mode(IntEnum):
     """v + ((up(u) * (x - v) + 128) >> 8) with x from the operand memory and u from the gate plane."""
     LOGITS = 3
     """Sums go to the result, nothing is written."""
+    RESIDUAL = 4
+    """v + ((x + half) >> residual), clamped, with x from the operand memory."""
+
+
+class Weights(IntEnum):
+    """Where a layer's weights come from."""
+
+    ROM = 0
+    """The weight memory."""
+    SCRATCH = 1
+    """What an earlier layer left in the scratch memories (V of V A)."""
+    LANES = 2
+    """Lanes of the operand memory's words (H of H^T K)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,6 +57,7 @@ class Issue:
     pad_low: bool
     lines: bool
     frees: bool
+    weights: Weights
     weight_base: int
     gap: int
     delay: int
@@ -82,6 +96,10 @@ class Drain:
     to_gate: bool
     to_features: bool
     to_state: bool
+    to_scratch: bool
+    to_softmax: bool
+    residual: int
+    fraction: int
 
 
 @dataclass(frozen=True, kw_only=True)

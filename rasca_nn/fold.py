@@ -30,6 +30,8 @@ def _keys(model: RaScaNet) -> dict[str, tuple[str, str]]:
         for j in range(1, CONVS + 1):
             block = f"raster_cnn_{i}.conv_block{j}"
             keys[f"head{i}.conv{j}"] = (f"{block}.conv", f"{block}.bn")
+        for part in ("key", "value"):
+            keys[f"spatial{i}.{part}"] = (f"raster_att.spatial_attention_{i}.{part}_conv", "")
     prj, cell, last = "raster_att.channel_prj", "raster_rnn.gru.cell", "out_classifier.out_classifier"
     keys["attention.squeeze"] = (f"{prj}.channel_att.0", "")
     keys["attention.excite"] = (f"{prj}.channel_att.2", "")

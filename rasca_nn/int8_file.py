@@ -9,7 +9,7 @@ import hashlib
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,7 @@ from rasca_nn.container import ModelFileError
 FORMAT, VERSION = "rasca-int8", 1
 MAX_SHIFT = 31
 HARDSWISH_SCALE = "classifier.hidden.table"
-"""Key of the scale behind the hard-swish table; every other key is a layer's name and means its output."""
+"""Key of the scale behind the hard-swish table; other keys are layers' names and mean their outputs."""
 
 PIXEL, U8, S8 = (-127, 127), (0, 255), (-128, 127)
 """Ranges of the number formats."""
@@ -49,6 +49,29 @@ class Layer:
         return (np.int64(1) << self.shift.astype(np.int64)) >> 1
 
 
+@dataclass(frozen=True)
+class SpatialShifts:
+    """The shifts of a head's spatial attention, which has two products without weights (docs/numerics.md).
+
+    ``scores`` and ``mix`` requantise H^T K and V A; ``weights`` + 7 fraction bits has A; P counts ``2^-residual`` units
+    of the sum P + V A.
+    """
+
+    scores: int
+    weights: int
+    mix: int
+    residual: int
+
+
+SPATIAL_LIMITS = {"scores": MAX_SHIFT, "weights": 7, "mix": MAX_SHIFT, "residual": 7}
+"""The largest shift of each kind; the least is 0."""
+
+
+def mixed(head: int) -> str:
+    """Name of P + V A of a head, and key of its scale."""
+    return f"spatial{head}.mix"
+
+
 def layer_shapes(config: RaScaNetConfig) -> dict[str, tuple[int, int, int, int]]:
     """Weight shape ``(out, in, kh, kw)`` of every layer, in execution order; absent layers are absent."""
     shapes: dict[str, tuple[int, int, int, int]] = {}
@@ -57,6 +80,10 @@ def layer_shapes(config: RaScaNetConfig) -> dict[str, tuple[int, int, int, int]]
         for j in range(CONVS):
             shapes[f"head{i}.conv{j + 1}"] = (channels[j + 1], channels[j], config.kernel_heights[j], 3)
     features, hidden, last = config.features, config.hidden, config.classifier_hidden
+    if config.spatial_attention != "off":
+        for i in range(config.heads):
+            shapes[f"spatial{i}.key"] = (hidden, channels[-1], 1, 1)
+            shapes[f"spatial{i}.value"] = (channels[-1], channels[-1], 1, 1)
     if config.channel_attention:
         shapes["attention.squeeze"] = (config.attention, features + hidden, 1, 1)
         shapes["attention.excite"] = (features, config.attention, 1, 1)
@@ -80,14 +107,17 @@ def input_ranges(config: RaScaNetConfig, name: str) -> tuple[NDArray[np.int64], 
     """
     features, hidden = config.features, config.hidden
     projected = S8 if config.projection == "1x1" else U8
+    attended = U8 if config.spatial_attention == "off" else S8
     spans: list[tuple[tuple[int, int], int]]
     if name.startswith("head"):
         spans = [(PIXEL, 3)] if name.endswith("conv1") else [(U8, config.channels[int(name[-1]) - 2])]
+    elif name.startswith("spatial"):
+        spans = [(U8, config.channels[-1])]
     else:
         spans = {
-            "attention.squeeze": [(U8, features), (S8, hidden)],
+            "attention.squeeze": [(attended, features), (S8, hidden)],
             "attention.excite": [(U8 if config.attention_relu else S8, config.attention)],
-            "projection.0": [(U8, features)],
+            "projection.0": [(attended, features)],
             "projection.1": [(U8, hidden)],
             "gru.reset": [(projected, hidden), (S8, hidden)],
             "gru.update": [(projected, hidden), (S8, hidden)],
@@ -111,6 +141,8 @@ def accumulator_bounds(config: RaScaNetConfig, layer: Layer) -> tuple[NDArray[np
 def table_types(config: RaScaNetConfig) -> dict[str, type[np.generic]]:
     """The tables a model of this configuration has, and the type of their 256 entries."""
     types: dict[str, type[np.generic]] = {"sigmoid": np.uint8, "tanh": np.int8}
+    if config.spatial_attention != "off":
+        types["exp"] = np.uint8
     if config.classifier_hidden:
         types["hardswish"] = np.int8
     return types
@@ -121,14 +153,16 @@ class Int8Model:
     """A whole integer model.
 
     ``layers`` in execution order (:func:`layer_shapes`), ``tables`` of 256 entries, ``scales`` by layer name: the real
-    value of one unit of the layer's output. Raises :class:`ModelFileError` where the parts do not fit the
-    configuration, or an accumulator could leave 32 bits.
+    value of one unit of the layer's output; ``spatial``: the shifts of each head's spatial attention, where there is
+    any. Raises :class:`ModelFileError` where the parts do not fit the configuration, or an accumulator could leave 32
+    bits.
     """
 
     config: RaScaNetConfig
     layers: Mapping[str, Layer]
     tables: Mapping[str, NDArray[Any]]
     scales: Mapping[str, float]
+    spatial: tuple[SpatialShifts, ...] = ()
 
     def __post_init__(self) -> None:
         faults = _faults(self)
@@ -170,13 +204,16 @@ class Int8Model:
         except (KeyError, AttributeError, TypeError, ValueError, ConfigError) as error:
             raise ModelFileError(f"{path}: its header cannot be read ({error})") from None
         parts = ("weight", "bias", "shift")
+        heads = range(config.heads if config.spatial_attention != "off" else 0)
         names = {f"{n}.{p}" for n in layer_shapes(config) for p in parts} | {f"table.{t}" for t in table_types(config)}
+        names |= {f"spatial{i}.shifts" for i in heads}
         for verb, keys in (("misses", names - tensors.keys()), ("has unexpected", tensors.keys() - names)):
             if keys:
                 raise ModelFileError(f"{path}: {verb} {', '.join(sorted(keys)[:3])}")
         layers = {n: Layer(n, *(tensors[f"{n}.{p}"] for p in parts)) for n in layer_shapes(config)}
         try:
-            model = cls(config, layers, {t: tensors[f"table.{t}"] for t in table_types(config)}, scales)
+            spatial = tuple(_shifts(i, tensors[f"spatial{i}.shifts"]) for i in heads)
+            model = cls(config, layers, {t: tensors[f"table.{t}"] for t in table_types(config)}, scales, spatial)
         except ModelFileError as error:
             raise ModelFileError(f"{path}: {error}") from None
         if model.hash != stated:
@@ -188,7 +225,16 @@ def _tensors(model: Int8Model) -> dict[str, NDArray[Any]]:
     found: dict[str, NDArray[Any]] = {f"table.{name}": table for name, table in model.tables.items()}
     for name, layer in model.layers.items():
         found |= {f"{name}.weight": layer.weight, f"{name}.bias": layer.bias, f"{name}.shift": layer.shift}
+    for i, shifts in enumerate(model.spatial):
+        found[f"spatial{i}.shifts"] = np.array(astuple(shifts), np.uint8)
     return found
+
+
+def _shifts(head: int, value: NDArray[Any]) -> SpatialShifts:
+    fault = _is(value, (len(SPATIAL_LIMITS),), np.uint8)
+    if fault:
+        raise ModelFileError(f"spatial{head}.shifts {fault}")
+    return SpatialShifts(*value.tolist())
 
 
 def _is(value: NDArray[Any], shape: tuple[int, ...], kind: type[np.generic]) -> str:
@@ -222,11 +268,8 @@ def _layer_faults(config: RaScaNetConfig, layer: Layer, shape: tuple[int, int, i
 
 def _faults(model: Int8Model) -> list[str]:
     shapes, types = layer_shapes(model.config), table_types(model.config)
-    scales = {*shapes, *([HARDSWISH_SCALE] if model.config.classifier_hidden else [])}
-    if model.config.spatial_attention != "off":
-        return [
-            f"spatial_attention is {model.config.spatial_attention!r}; the integer model has none yet, train with 'off'"
-        ]
+    heads = model.config.heads if model.config.spatial_attention != "off" else 0
+    scales = {*shapes, *([HARDSWISH_SCALE] if model.config.classifier_hidden else []), *map(mixed, range(heads))}
     for what, found, wanted in (
         ("layers", list(model.layers), list(shapes)),
         ("tables", sorted(model.tables), sorted(types)),
@@ -234,11 +277,19 @@ def _faults(model: Int8Model) -> list[str]:
     ):
         if found != wanted:
             return [f"{what} are {', '.join(found)} and should be {', '.join(wanted)}"]
+    if len(model.spatial) != heads:
+        return [f"there are shifts for {len(model.spatial)} spatial attentions and should be for {heads}"]
     faults = [
         fault for name, shape in shapes.items() for fault in _layer_faults(model.config, model.layers[name], shape)
     ]
     for name, kind in types.items():
         fault = _is(model.tables[name], (256,), kind)
         faults += [f"table {name} {fault}"] if fault else []
+    for i, shifts in enumerate(model.spatial):
+        for name, limit in SPATIAL_LIMITS.items():
+            value = getattr(shifts, name)
+            faults += (
+                [f"spatial{i}: shift {name} is {value}; allowed is 0 to {limit}"] if not 0 <= value <= limit else []
+            )
     faults += [f"scale of {k} is {v!r}" for k, v in model.scales.items() if not (math.isfinite(v) and v > 0)]
     return faults

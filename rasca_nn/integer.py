@@ -18,6 +18,8 @@ from rasca_nn.int8_file import Int8Model, Layer
 
 Trace = dict[str, Tensor]
 """Every intermediate tensor of one step, by name."""
+BAND = 2
+"""Columns to either side that the banded spatial attention scores."""
 
 
 def normalise(images: Tensor) -> Tensor:
@@ -52,6 +54,16 @@ def unsigned(layer: Layer, x: Tensor) -> Tensor:
 def signed(layer: Layer, x: Tensor) -> Tensor:
     """A layer with 8-bit signed output."""
     return requantise(layer, accumulate(layer, x), -128, 127)
+
+
+def product(a: Tensor, b: Tensor) -> Tensor:
+    """Batched matrix product of integers, exact: ``[B, l, m]`` and ``[B, m, n]`` to int64 ``[B, l, n]``."""
+    return (a.double() @ b.double()).to(torch.int64)
+
+
+def shifted(x: Tensor, shift: int) -> Tensor:
+    """``(x + half) >> shift``: rounds to nearest, ties towards plus infinity."""
+    return (x + (1 << shift >> 1)) >> shift
 
 
 def up(gate: Tensor) -> Tensor:
@@ -100,8 +112,32 @@ class IntegerNet:
             features.append(x.squeeze(2))
         return torch.cat(features, 1)
 
+    def attend(self, c: Tensor, hidden: Tensor, trace: Trace) -> Tensor:
+        """Spatial attention, P + V softmax(H^T K) of each head: C u8 ``[B, cM, n]`` and H to C, s8 then."""
+        if not self.model.spatial:
+            return c
+        column = torch.arange(self.config.columns)
+        far = (column[:, None] - column[None, :]).abs() > BAND
+        mixed = []
+        for i, (p, shifts) in enumerate(zip(c.chunk(self.config.heads, 1), self.model.spatial, strict=True)):
+            key = signed(self.layers[f"spatial{i}.key"], _columns(p)).squeeze(2)
+            value = signed(self.layers[f"spatial{i}.value"], _columns(p)).squeeze(2)
+            scores = shifted(product(hidden.transpose(1, 2), key), shifts.scores).clamp(-2048, 2047).to(torch.int32)
+            if self.config.spatial_attention == "banded":
+                scores = scores.masked_fill(far, 0)
+            below = (scores.amax(2, keepdim=True) - scores).clamp(max=255)
+            exp = self.tables["exp"][below.long()].to(torch.int64)
+            reciprocal = 2**24 // exp.sum(2, keepdim=True)
+            weights = shifted(exp * reciprocal, 17 - shifts.weights).clamp(max=127).to(torch.int32)
+            change = shifted(product(value, weights), shifts.mix).clamp(-128, 127)
+            mixed.append((change + shifted(p, shifts.residual)).clamp(-128, 127).to(torch.int32))
+            trace |= {f"spatial{i}.key": key, f"spatial{i}.value": value, f"spatial{i}.scores": scores}
+            trace |= {f"spatial{i}.weights": weights, f"spatial{i}.mix": mixed[-1]}
+        return torch.cat(mixed, 1)
+
     def project(self, c: Tensor, hidden: Tensor, trace: Trace) -> Tensor:
-        """C ``[B, cM, n]`` and H ``[B, d, n]`` to F ``[B, d, n]``: channel attention, then the projection."""
+        """C ``[B, cM, n]`` and H ``[B, d, n]`` to F ``[B, d, n]``: both attentions, then the projection."""
+        c = self.attend(c, hidden, trace)
         if self.config.channel_attention:
             squeeze = unsigned if self.config.attention_relu else signed
             squeezed = squeeze(self.layers["attention.squeeze"], _columns(torch.cat([c, hidden], 1)))
@@ -181,6 +217,7 @@ def run(model: Int8Model, images: Tensor) -> list[Trace]:
     Returns
     -------
     One dict a step. ``head{i}.conv{j}`` (before the pool) and ``head{i}.pool{j}``: ``[B, channels, height, width]``;
+    ``spatial{i}.key``, ``.value``, ``.scores`` (after the mask), ``.weights`` (A, ``[B, n, n]``), ``.mix`` (P + V A);
     ``attention.squeeze``, ``attention.gate`` (A), ``attention.scaled`` (CA), ``projection.0``, ``projection.1``,
     ``gru.reset.gate`` (R), ``gru.reset`` (HR), ``gru.update`` (U), ``gru.candidate.tanh`` (N), ``gru.candidate``
     (the new H): ``[B, channels, n]``; ``pool`` (p), ``classifier.hidden`` (behind its table): ``[B, channels]``;

@@ -103,7 +103,7 @@ class SpatialAttention(nn.Module):
         self.value_conv = nn.Conv1d(c, c, 1, bias=False)
         self.banded = config.spatial_attention == "banded"
 
-    def forward(self, p: Tensor, hidden: Tensor) -> Tensor:
+    def forward(self, p: Tensor, hidden: Tensor, name: str = "", observe: Observer = _ignore) -> Tensor:
         """Features ``[c, B, n]`` and state ``[d, B, n]`` to features ``[c, B, n]``."""
         key, value = conv1d(self.key_conv, p), conv1d(self.value_conv, p)
         scores = torch.einsum("dbi,dbj->bij", hidden, key)
@@ -111,7 +111,11 @@ class SpatialAttention(nn.Module):
             column = torch.arange(p.shape[2], device=p.device)
             near = (column[:, None] - column[None, :]).abs() <= 2
             scores = scores * near / hidden.shape[0] ** 0.5
-        return p + torch.einsum("cbi,bij->cbj", value, scores.softmax(-1))
+        weights = scores.softmax(-1)
+        mix = p + torch.einsum("cbi,bij->cbj", value, weights)
+        for part, tensor in (("key", key), ("value", value), ("weights", weights.transpose(0, 1)), ("mix", mix)):
+            observe(f"{name}.{part}", tensor)
+        return mix
 
 
 class ChannelProjection(nn.Module):
@@ -178,7 +182,12 @@ class Attention(nn.Module):
         """Features C ``[cM, B, n]`` and state ``[d, B, n]`` to F ``[d, B, n]``."""
         if self.spatial:
             heads = c.chunk(len(self.spatial))
-            c = torch.cat([attend(p, hidden) for attend, p in zip(self.spatial, heads, strict=True)])
+            c = torch.cat(
+                [
+                    attend(p, hidden, f"spatial{i}", observe)
+                    for i, (attend, p) in enumerate(zip(self.spatial, heads, strict=True))
+                ]
+            )
         f: Tensor = self.channel_prj(c, hidden, observe)
         return f
 

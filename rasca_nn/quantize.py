@@ -17,11 +17,11 @@ from numpy.typing import NDArray
 from rasca_nn import integer
 from rasca_nn.calibrate import Samples, batches, best_scale, observe
 from rasca_nn.compare import layer_errors
-from rasca_nn.errors import RascaError
 from rasca_nn.fold import FloatLayer, fold
-from rasca_nn.int8_file import HARDSWISH_SCALE, Int8Model, Layer, layer_shapes
+from rasca_nn.int8_file import HARDSWISH_SCALE, Int8Model, Layer, SpatialShifts, layer_shapes, mixed
 from rasca_nn.model import RaScaNet
-from rasca_nn.tables import SIGMOID_STEP, TANH_STEP, hardswish_table, sigmoid_table, tanh_table
+from rasca_nn.quantize_spatial import HIDDEN_SCALE, QuantizeError, choose
+from rasca_nn.tables import SIGMOID_STEP, TANH_STEP, exp_table, hardswish_table, sigmoid_table, tanh_table
 
 LARGEST_SHIFT = 15
 """The most the quantiser uses; the format allows more."""
@@ -29,14 +29,9 @@ DISAGREEMENT_LIMIT = 0.03
 """Part of the calibration photos with another decision than float's from which on the report warns."""
 COMPARED = 16
 """Photos on which layers are compared with float."""
-HIDDEN_SCALE = 1 / 127
 FIXED = {"attention.excite": SIGMOID_STEP, "gru.reset": SIGMOID_STEP, "gru.update": SIGMOID_STEP}
 FIXED |= {"gru.candidate": TANH_STEP}
 """Scales that the tables set."""
-
-
-class QuantizeError(RascaError):
-    """A network that cannot be quantised; the message names the layer."""
 
 
 @dataclass(frozen=True)
@@ -118,7 +113,10 @@ def _input_scales(model: RaScaNet, scales: dict[str, float]) -> dict[str, NDArra
     """Scale of every input channel of every layer, from the scales of the outputs in front of it."""
     config = model.config
     d = config.hidden
-    features = np.repeat([scales[f"head{i}.conv4"] for i in range(config.heads)], config.channels[-1])
+    spatial = config.spatial_attention != "off"
+    heads = [f"head{i}.conv4" for i in range(config.heads)]
+    attended = [mixed(i) for i in range(config.heads)] if spatial else heads
+    features = np.repeat([scales[name] for name in attended], config.channels[-1])
     hidden = np.full(d, HIDDEN_SCALE)
     f = np.full(d, scales["projection.0" if config.projection == "1x1" else "projection.1"])
     pooled = np.full(d, HIDDEN_SCALE * (2 if config.pool == "mean+max" else 1))
@@ -131,30 +129,47 @@ def _input_scales(model: RaScaNet, scales: dict[str, float]) -> dict[str, NDArra
         before = {"attention.excite": "attention.squeeze", "projection.1": "projection.0"}.get(name, "")
         if name.startswith("head"):
             before = f"{name[:-1]}{int(name[-1]) - 1}"
+        if name.startswith("spatial"):
+            before = heads[int(name.split(".")[0][len("spatial") :])]
         if before:
             found[name] = np.full(shape[1], 1.0 if before.endswith("conv0") else scales[before])
     return found
 
 
-def _choose_scales(model: RaScaNet, samples: Samples, folded: dict[str, FloatLayer]) -> dict[str, float]:
-    scales: dict[str, float] = {}
+def _choose_scales(
+    model: RaScaNet, samples: Samples, folded: dict[str, FloatLayer]
+) -> tuple[dict[str, float], tuple[SpatialShifts, ...]]:
+    config = model.config
+    heads = range(config.heads if config.spatial_attention != "off" else 0)
+    scales: dict[str, float] = {mixed(i): 1.0 for i in heads}
     for name, (low, high) in _formats(model).items():
         if name != "classifier.output":
             scales[name] = FIXED.get(name) or best_scale(samples[name], low, high)
-    if model.config.classifier_hidden:
+    if config.classifier_hidden:
         x = samples["classifier.hidden"]
         scales[HARDSWISH_SCALE] = best_scale(x * np.clip(x + 3, 0, 6) / 6, -128, 127)
-    # Where weights do not fit without a shift, the output's unit grows until they do.
-    for name, layer in folded.items():
+
+    def needed_by(name: str) -> float:
+        """The least scale of a layer's output with which its weights fit 8 bits without a shift."""
         s_in = _input_scales(model, scales)[name][None, :, None, None]
-        needed = float(np.abs(layer.weight.numpy() * s_in).max()) / 127
+        return float(np.abs(folded[name].weight.numpy() * s_in).max()) / 127
+
+    spatial: list[SpatialShifts] = []
+    # Where weights do not fit without a shift, the output's unit grows until they do.
+    for name in folded:
+        needed = needed_by(name)
         if name == "classifier.output":
             scales[name] = needed or 1.0
+        elif name.endswith(".key"):
+            i = len(spatial)
+            spatial.append(choose(config, i, samples, scales, (needed, needed_by(f"spatial{i}.value"))))
+        elif name.endswith(".value"):
+            continue
         elif name in FIXED and needed > scales[name]:
             raise QuantizeError(f"{name}: its weights need a unit of {needed:.3g}; the table's is {scales[name]:.3g}")
         else:
             scales[name] = max(scales[name], needed)
-    return scales
+    return scales, tuple(spatial)
 
 
 def quantize(
@@ -169,26 +184,23 @@ def quantize(
 
     Returns
     -------
-    The integer model and what it cost. Raises :class:`QuantizeError` for spatial attention, which the integer model
-    does not have yet, and for weights that fit no 8-bit format.
+    The integer model and what it cost. Raises :class:`QuantizeError` for weights that fit no 8-bit format.
     """
     config = model.config
-    if config.spatial_attention != "off":
-        raise QuantizeError(
-            f"spatial_attention is {config.spatial_attention!r}, which the integer model does not have yet; use 'off'"
-        )
     model.eval()
     samples, folded = observe(model, photos, progress), fold(model)
-    scales = _choose_scales(model, samples, folded)
+    scales, spatial = _choose_scales(model, samples, folded)
     inputs = _input_scales(model, scales)
     layers = {
         name: quantize_layer(layer, inputs[name], scales[name], shifted=name != "classifier.output")
         for name, layer in folded.items()
     }
     tables: dict[str, NDArray[Any]] = {"sigmoid": sigmoid_table(), "tanh": tanh_table()}
+    if spatial:
+        tables["exp"] = exp_table()
     if config.classifier_hidden:
         tables["hardswish"] = hardswish_table(scales["classifier.hidden"], scales[HARDSWISH_SCALE])
-    result = Int8Model(config, layers, tables, scales)
+    result = Int8Model(config, layers, tables, scales, spatial)
     return result, _report(model, result, folded, inputs, samples, photos)
 
 

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from rasca_nn.config import RaScaNetConfig
 from rasca_nn.errors import RascaError
-from rasca_nn.int8_file import HARDSWISH_SCALE, Int8Model, Layer, input_ranges, layer_shapes
-from rasca_nn.tables import SIGMOID_STEP, TANH_STEP, hardswish_table, sigmoid_table, tanh_table
+from rasca_nn.int8_file import HARDSWISH_SCALE, Int8Model, Layer, SpatialShifts, input_ranges, layer_shapes, mixed
+from rasca_nn.tables import SIGMOID_STEP, TANH_STEP, exp_table, hardswish_table, sigmoid_table, tanh_table
 
 Kind = Literal["uniform", "zeros", "max", "min", "spikes", "saturate"]
 """What the numbers are.
@@ -50,6 +50,17 @@ def _layer(rng: np.random.Generator, config: RaScaNetConfig, name: str, kind: Ki
     return Layer(name, weight, bias.astype(np.int32), np.clip(np.round(shift), 0, 31).astype(np.uint8))
 
 
+def _shifts(rng: np.random.Generator, config: RaScaNetConfig) -> SpatialShifts:
+    """Shifts that leave scores some hundred units apart and the sum within its range, more or less."""
+    scores = np.log2(np.sqrt(config.hidden) * 60 * 60 / 150) + rng.uniform(-2, 2)
+    return SpatialShifts(
+        scores=int(np.clip(round(scores), 0, 31)),
+        weights=int(rng.integers(0, 8)),
+        mix=int(rng.integers(4, 10)),
+        residual=int(rng.integers(0, 8)),
+    )
+
+
 def random_int8_model(config: RaScaNetConfig, seed: int, kind: Kind = "uniform") -> Int8Model:
     """A model of that configuration, the same for the same seed. Raises :class:`RascaError` for an unknown kind."""
     if kind not in get_args(Kind):
@@ -60,7 +71,12 @@ def random_int8_model(config: RaScaNetConfig, seed: int, kind: Kind = "uniform")
     scales = dict.fromkeys(layers, 1 / 64)
     scales |= dict.fromkeys([n for n in ("attention.excite", "gru.reset", "gru.update") if n in layers], SIGMOID_STEP)
     scales["gru.candidate"] = TANH_STEP
+    spatial: tuple[SpatialShifts, ...] = ()
+    if config.spatial_attention != "off":
+        tables["exp"] = exp_table()
+        scales |= {mixed(i): 1 / 64 for i in range(config.heads)}
+        spatial = tuple(_shifts(rng, config) for _ in range(config.heads))
     if config.classifier_hidden:
         scales |= {"classifier.hidden": 1 / 16, HARDSWISH_SCALE: 1 / 16}
         tables["hardswish"] = hardswish_table(1 / 16, 1 / 16)
-    return Int8Model(config, layers, tables, scales)
+    return Int8Model(config, layers, tables, scales, spatial)

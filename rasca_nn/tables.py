@@ -1,4 +1,7 @@
-"""The 256-entry tables of the integer model (docs/numerics.md, "Tables"); entry i is stored at i + 128."""
+"""The 256-entry tables of the integer model (docs/numerics.md, "Tables").
+
+Entry i is stored at i + 128, but for exp, whose index is 0 to 255.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 INDEX = np.arange(-128, 128)
-SIGMOID_STEP, TANH_STEP = 1 / 16, 1 / 32
+SIGMOID_STEP, TANH_STEP, EXP_STEP = 1 / 16, 1 / 32, 1 / 32
 """Real value of one index step."""
 
 
@@ -33,3 +36,8 @@ def hardswish_table(s_in: float, s_out: float) -> NDArray[np.int8]:
     x = INDEX * s_in
     y = x * np.clip(x + 3, 0, 6) / 6
     return np.clip(np.floor(y / s_out + 0.5), -128, 127).astype(np.int8)
+
+
+def exp_table() -> NDArray[np.uint8]:
+    """floor(255 exp(-i/32) + 0.5) for i = 0 .. 255; uint8."""
+    return np.floor(255 * np.exp(-np.arange(256) * EXP_STEP) + 0.5).astype(np.uint8)

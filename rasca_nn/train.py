@@ -48,8 +48,9 @@ def train(
 ) -> Path:
     """Train a preset on a data folder and write ``out/NAME.float``; returns its path.
 
-    ``init`` is a float model to start from (:meth:`Trainer.start_from`). ``out`` also gets ``log.csv`` (one row a measurement) and ``checkpoint.pt`` after every epoch; when that is there
-    already, the run goes on from it. Raises :class:`TrainError`, :class:`DataError` or ``ConfigError``.
+    ``init`` is a float model to start from (:meth:`Trainer.start_from`). ``out`` also gets ``log.csv`` (one row a
+    measurement) and ``checkpoint.pt`` after every epoch; when that is there already, the run goes on from it. Raises
+    :class:`TrainError`, :class:`DataError` or ``ConfigError``.
     """
     options = options or Options()
     config = preset(preset_name)

@@ -5,10 +5,20 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from rasca_hw.counters import FRAMES_IN_FLIGHT
-from rasca_hw.params import AcceleratorParams, EngineParams
-from rasca_hw.program import Drain, Instruction, Issue, Mode
+from rasca_hw.params import AcceleratorParams, EngineParams, SpatialParams
+from rasca_hw.program import Drain, Instruction, Issue, Mode, Weights
 from rasca_nn.int8_file import Int8Model
-from rtl_gen.lower import TABLES, Mapping, Op, back_mapping, bound_bits, hardware_biases, head_ops, tap_weights
+from rtl_gen.lower import (
+    TABLES,
+    Mapping,
+    Op,
+    back_mapping,
+    bound_bits,
+    hardware_biases,
+    head_ops,
+    product_bits,
+    tap_weights,
+)
 from rtl_gen.schedule import LayerPlan, schedule, step_cycles
 from rtl_gen.target import EngineTarget, Target, TargetError
 
@@ -56,10 +66,6 @@ class Build:
 def build(model: Int8Model, target: Target) -> Build:
     """Maps the model to the target. Raises TargetError where it does not fit, saying by how much."""
     config = model.config
-    if config.spatial_attention != "off":
-        raise TargetError(
-            f"spatial_attention is {config.spatial_attention!r}: there is no hardware for it yet; train with 'off'"
-        )
     if target.line_rows < config.rows:
         raise TargetError(f"target {target.name}: line_rows is {target.line_rows}, the model needs {config.rows}")
     if config.steps > MAX_STEPS:
@@ -131,6 +137,7 @@ def _whole(model: Int8Model, target: Target) -> Mapping:
         operand_depth=back.operand_depth,
         gate_depth=back.gate_depth,
         features=back.features,
+        spatial_base=back.spatial_base,
     )
 
 
@@ -138,6 +145,16 @@ def _engine(model: Int8Model, target: Target, engine: EngineTarget, mapping: Map
     config = model.config
     back = engine.runs in ("back", "all")
     bits = max((bound_bits(config, layer) for op in mapping.ops for layer in op.layers if layer), default=1)
+    spatial = None
+    if back and model.spatial:
+        bits = max(bits, product_bits(config))
+        spatial = SpatialParams(
+            columns=config.columns,
+            banded=config.spatial_attention == "banded",
+            scratch=max(2, -(-config.channels[-1] // engine.rows) * config.columns),
+            base=mapping.spatial_base,
+            table=tuple(int(v) for v in model.tables["exp"]),
+        )
     tables = [[int(v) & 0xFF for v in model.tables[t]] for t in TABLES if t in model.tables] if back else []
     assert mapping.features is not None
     params = EngineParams(
@@ -158,6 +175,7 @@ def _engine(model: Int8Model, target: Target, engine: EngineTarget, mapping: Map
         gate_depth=mapping.gate_depth,
         state_columns=config.columns if back else 0,
         pool_max=config.pool == "mean+max",
+        spatial=spatial,
         reads_lines=engine.runs in ("heads", "all"),
         sends_features=engine.runs == "heads",
         receives_features=engine.runs == "back",
@@ -166,7 +184,7 @@ def _engine(model: Int8Model, target: Target, engine: EngineTarget, mapping: Map
     plans = schedule(mapping, params, engine.rows, target.columns)
     weights, biases, weight_bases, bias_bases = _memories(model, plans, engine.rows, groups)
     program = tuple(
-        Instruction(name=p.op.name, issue=_issue(p, w), drain=_drain(p, b))
+        Instruction(name=p.op.name, issue=_issue(p, _weight_base(p, w, mapping)), drain=_drain(p, b))
         for p, w, b in zip(plans, weight_bases, bias_bases, strict=True)
     )
     fields = {**params.__dict__, "program": program, "weights": weights, "biases": biases}
@@ -185,14 +203,20 @@ def _memories(
         bias_bases.append(len(biases[0]))
         for group, layer in enumerate(p.op.layers):
             if layer is None:
-                weights[group] += [0] * (p.groups * p.pass_cycles)
-                entries = [(0, 0)] * p.op.out_channels
+                if p.op.weights == Weights.ROM:
+                    weights[group] += [0] * (p.groups * p.pass_cycles)
+                entries = [(1 << p.op.shift >> 1, p.op.shift)] * p.op.out_channels
             else:
                 weights[group] += tap_weights(layer, p.op.order, rows)
                 values = hardware_biases(model.config, layer)
                 entries = [(int(b), int(s)) for b, s in zip(values, layer.shift, strict=True)]
             biases[group] += entries + [(0, 0)] * (p.groups * rows - len(entries))
     return tuple(map(tuple, weights)), tuple(map(tuple, biases)), weight_bases, bias_bases
+
+
+def _weight_base(p: LayerPlan, in_rom: int, mapping: Mapping) -> int:
+    """Where a layer's weights begin, in the memory they come from."""
+    return {Weights.ROM: in_rom, Weights.SCRATCH: 0, Weights.LANES: p.op.lanes - mapping.operand_base}[p.op.weights]
 
 
 def _issue(p: LayerPlan, weight_base: int) -> Issue:
@@ -210,6 +234,7 @@ def _issue(p: LayerPlan, weight_base: int) -> Issue:
         pad_low=op.pad_low,
         lines=op.lines,
         frees=op.frees,
+        weights=p.op.weights,
         weight_base=weight_base,
         gap=p.gap,
         delay=p.delay,
@@ -218,7 +243,7 @@ def _issue(p: LayerPlan, weight_base: int) -> Issue:
         post_credit="given" in op.waits,
         last_rows=p.last_rows - 1,
         last_columns=p.last_columns - 1,
-        counts=any(op.layers),
+        counts=op.products,
     )
 
 
@@ -242,12 +267,16 @@ def _drain(p: LayerPlan, bias_base: int) -> Drain:
         base=dest.base if dest else 0,
         channel_step=dest.words if dest else 0,
         row_step=op.out_channels * dest.words if dest else 0,
-        state_base=op.state.base if op.state else 0,
+        state_base=op.state.base if op.state else op.first,
         to_memory="memory" in op.to,
         to_operand="operand" in op.to,
         to_gate="gate" in op.to,
         to_features="features" in op.to,
         to_state="state" in op.to,
+        to_scratch="scratch" in op.to,
+        to_softmax="softmax" in op.to,
+        residual=op.residual,
+        fraction=op.fraction,
     )
 
 

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rasca_hw.program import Mode
+from rasca_hw.program import Mode, Weights
 from rasca_nn.config import CONVS, RaScaNetConfig
 from rasca_nn.int8_file import Int8Model, Layer, accumulator_bounds, input_ranges
 
@@ -44,9 +44,11 @@ class Region:
 class Op:
     """One layer as an engine sees it.
 
-    `layers` holds an integer layer for each lockstep group, none for the layer that clears the state; `order` are the
-    parts of its input channels in the order of `source`. `traces` names the integer model's tensors that the written
-    words must equal, for each group.
+    `layers` holds an integer layer for each lockstep group, none for the layer that clears the state and for products
+    of two activations, which take their `weights` from elsewhere (`lanes`: the first word of the operand memory they
+    are in) and have one `shift`. `order` are the parts of its input channels in the order of `source`; `first` is the
+    first output channel, where a layer is cut into several. `traces` names the integer model's tensors that the
+    written words must equal, for each group.
     """
 
     name: str
@@ -56,6 +58,12 @@ class Op:
     dest: Region | None
     out_channels: int
     width: int
+    first: int = 0
+    weights: Weights = Weights.ROM
+    lanes: int = 0
+    shift: int = 0
+    residual: int = 0
+    fraction: int = 0
     kernel_height: int = 1
     out_rows: int = 1
     wide: bool = False
@@ -75,6 +83,11 @@ class Op:
     traces: tuple[str, ...] = ()
 
     @property
+    def products(self) -> bool:
+        """Whether it computes something of the network."""
+        return any(self.layers) or self.weights != Weights.ROM
+
+    @property
     def taps(self) -> int:
         """Words read for a pass, less the neighbours of wide kernels."""
         return self.kernel_height * self.source.channels
@@ -91,6 +104,7 @@ class Mapping:
     operand_depth: int = 0
     gate_depth: int = 0
     features: Region | None = None
+    spatial_base: int = 0
 
 
 def hardware_biases(config: RaScaNetConfig, layer: Layer) -> NDArray[np.int64]:
@@ -169,6 +183,7 @@ def back_mapping(model: Int8Model, columns: int, base: int, *, receives: bool) -
     config = model.config
     d, n = config.hidden, config.columns
     words = -(-n // columns)
+    attended = bool(model.spatial)
     reset_state = Region(base, d, n, words)
     projected = Region(reset_state.end, d, n, words)
     state = Region(projected.end, d, n, words)
@@ -178,6 +193,10 @@ def back_mapping(model: Int8Model, columns: int, base: int, *, receives: bool) -
     if config.attention > d:
         squeezed = Region(end, config.attention, n, words)
         end = squeezed.end
+    weights = Region(projected.base, n, n, words)
+    if attended and n > d:
+        weights = Region(end, n, n, words)
+        end = weights.end
     pooled = Region(end, d, 1, 1)
     hidden = Region(pooled.end, config.classifier_hidden, 1, 1)
     end = hidden.end
@@ -192,6 +211,9 @@ def back_mapping(model: Int8Model, columns: int, base: int, *, receives: bool) -
     layers = model.layers
     ops = [op("state.clear", None, Region(base, 1, n, words), state, to=frozenset({"memory", "operand"}), traces=())]
     takes = frozenset({"features"} if receives else ())
+    for i in range(len(model.spatial)):
+        ops += _spatial_ops(model, i, columns, features, state, reset_state, weights, takes)
+        takes = frozenset()
     if config.channel_attention:
         c = config.features
         relu = config.attention_relu
@@ -214,8 +236,8 @@ def back_mapping(model: Int8Model, columns: int, base: int, *, receives: bool) -
                 table="sigmoid",
                 mode=Mode.GATE,
                 operand=features,
-                operand_unsigned=True,
-                unsigned=True,
+                operand_unsigned=not attended,
+                unsigned=not attended,
             ),
         ]
         takes = frozenset()
@@ -229,7 +251,7 @@ def back_mapping(model: Int8Model, columns: int, base: int, *, receives: bool) -
             features,
             first,
             wide=wide,
-            pad_low=True,
+            pad_low=not attended,
             relu=wide,
             unsigned=wide,
             waits=takes | gives,
@@ -290,4 +312,88 @@ def back_mapping(model: Int8Model, columns: int, base: int, *, receives: bool) -
         operand_depth=state.size + features.size,
         gate_depth=state.size,
         features=features,
+        spatial_base=weights.base,
     )
+
+
+def _spatial_ops(
+    model: Int8Model,
+    head: int,
+    columns: int,
+    features: Region,
+    state: Region,
+    keys: Region,
+    weights: Region,
+    takes: frozenset[str],
+) -> list[Op]:
+    """P + V softmax(H^T K) of a head, in place of P. Score rows are cut at the words of H, whose lanes they are."""
+    config, shifts = model.config, model.spatial[head]
+    c, n, name = config.channels[-1], config.columns, f"spatial{head}"
+    p = Region(features.base + head * c * features.words, c, n, features.words)
+    key, value = model.layers[f"{name}.key"], model.layers[f"{name}.value"]
+    ops = [
+        Op(
+            name=f"{name}.key",
+            layers=(key,),
+            source=p,
+            dest=keys,
+            out_channels=config.hidden,
+            width=n,
+            waits=takes,
+            traces=(key.name,),
+        )
+    ]
+    for word, first in enumerate(range(0, n, columns)):
+        rows = min(columns, n - first)
+        ops.append(
+            Op(
+                name=f"{name}.scores" + (f".{word}" if n > columns else ""),
+                layers=(None,),
+                source=keys,
+                dest=Region(weights.base + first * weights.words, rows, n, weights.words),
+                out_channels=rows,
+                first=first,
+                width=n,
+                weights=Weights.LANES,
+                lanes=state.base + word,
+                shift=shifts.scores,
+                fraction=shifts.weights,
+                to=frozenset({"softmax"}),
+                traces=(f"{name}.weights",),
+            )
+        )
+    ops += [
+        Op(
+            name=f"{name}.value",
+            layers=(value,),
+            source=p,
+            dest=p,
+            out_channels=c,
+            width=n,
+            to=frozenset({"scratch"}),
+            traces=(value.name,),
+        ),
+        Op(
+            name=f"{name}.mix",
+            layers=(None,),
+            source=weights,
+            dest=p,
+            out_channels=c,
+            width=n,
+            weights=Weights.SCRATCH,
+            shift=shifts.mix,
+            mode=Mode.RESIDUAL,
+            residual=shifts.residual,
+            operand=p,
+            operand_unsigned=True,
+            to=frozenset({"memory", "operand"}),
+            traces=(f"{name}.mix",),
+        ),
+    ]
+    return ops
+
+
+def product_bits(config: RaScaNetConfig) -> int:
+    """Bits of a signed number that holds every sum of the products of two activations, rounding constant included."""
+    scores, mix = config.hidden * 128 * 128, config.columns * 128 * 127
+    return (2 * max(scores, mix)).bit_length() + 1

@@ -14,11 +14,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rasca_hw import array, feeder, post
+from rasca_hw import array, post
 from rasca_hw.drain import LAYER_OVERHEAD as DRAIN_OVERHEAD
-from rasca_hw.engine import drain_latency, pool_latency
+from rasca_hw.engine import drain_latency, pool_latency, scratch_latency, softmax_latency, sum_latency
 from rasca_hw.issue import LAYER_OVERHEAD, ROW_OVERHEAD, STEP_OVERHEAD
 from rasca_hw.params import EngineParams
+from rasca_hw.program import Weights
+from rasca_hw.softmax import slot_cycles
 from rtl_gen.lower import Mapping, Op
 
 Times = NDArray[np.int64]
@@ -80,7 +82,7 @@ def plan(op: Op, rows: int, columns: int) -> LayerPlan:
 
     A row drains one column a cycle, so that a pass takes at least `columns` cycles. Where the last block is narrower
     than the array is high, and where pooled state values are written too, passes keep further apart so that no two
-    words are complete in one cycle.
+    words are complete in one cycle. The softmax takes a slot for each row of a group.
     """
     blocks = -(-op.width // columns)
     groups = -(-op.out_channels // rows)
@@ -90,6 +92,8 @@ def plan(op: Op, rows: int, columns: int) -> LayerPlan:
         least = columns + 2 * rows
     if op.state:
         least = max(least, columns + rows + 1 + max(rows, array.LATENCY))
+    if "softmax" in op.to:
+        least = max(least, -(-min(rows, op.out_channels) * slot_cycles(op.width) // blocks))
     return LayerPlan(op, rows, columns, groups, blocks, cycles, max(0, least - cycles))
 
 
@@ -126,8 +130,12 @@ def write_times(layer: LayerPlan, params: EngineParams) -> tuple[Times, Times]:
     last = np.minimum((word + 1) * layer.columns, dest.width) - 1
     column = 2 * last + 1 if op.pool else last
     group, row = channel // layer.rows, channel % layer.rows
-    end = layer.pass_start(y, group, column // layer.columns) + layer.pass_cycles - 1
-    time = end + drain_latency(params) + row + column % layer.columns
+    if "softmax" in op.to:
+        end = layer.pass_start(y, group, layer.blocks - 1) + layer.pass_cycles - 1 + layer.last_columns - 1
+        time = end + sum_latency() + softmax_latency(params) + row * slot_cycles(op.width) + last
+    else:
+        end = layer.pass_start(y, group, column // layer.columns) + layer.pass_cycles - 1
+        time = end + drain_latency(params) + row + column % layer.columns
     return (dest.base + (y * op.out_channels + channel) * dest.words + word).ravel(), time.ravel()
 
 
@@ -139,6 +147,35 @@ def pooled_times(layer: LayerPlan, params: EngineParams) -> Times:
     return times.reshape(layer.op.out_channels, -1)[:, -1] + pool_latency(params)
 
 
+def scratch_times(layer: LayerPlan, params: EngineParams) -> Times:
+    """Cycles in which a layer's values are in all rows' scratch memories, in their order, from its first tap."""
+    group, column = np.meshgrid(np.arange(layer.groups), np.arange(layer.op.width), indexing="ij")
+    end = layer.pass_start(0, group, column // layer.columns) + layer.pass_cycles - 1
+    time = end + sum_latency() + scratch_latency(params) + layer.rows - 1 + column % layer.columns
+    return np.asarray(time.ravel())
+
+
+def operand_times(layer: LayerPlan) -> tuple[Times, Times]:
+    """Words of the operand memory that elementwise products read, and when, from the layer's first tap."""
+    op = layer.op
+    if not op.operand:
+        return np.empty(0, np.int64), np.empty(0, np.int64)
+    channel, block = np.meshgrid(np.arange(op.out_channels), np.arange(layer.blocks), indexing="ij")
+    words = op.operand.base + channel * op.operand.words + block
+    lead = layer.pass_cycles - 1 + sum_latency() + post.OPERAND_READ
+    time = layer.pass_start(0, channel // layer.rows, block) + lead + channel % layer.rows
+    return words.ravel(), time.ravel()
+
+
+def lane_times(layer: LayerPlan) -> tuple[Times, Times]:
+    """Words of the operand memory that give weights, and when they are first read, from the layer's first tap."""
+    op = layer.op
+    if op.weights != Weights.LANES:
+        return np.empty(0, np.int64), np.empty(0, np.int64)
+    tap = np.arange(op.taps)
+    return op.lanes + tap * op.source.words, tap + 1
+
+
 class _Clock:
     """Walks over layers in time and finds the delay each needs."""
 
@@ -147,20 +184,31 @@ class _Clock:
         self.memory = np.full(reach + 1, NEVER)
         self.operands = np.full(reach + 1, NEVER)
         self.gates = np.full(reach + 1, NEVER)
+        self.scratch = np.full(params.spatial.scratch if params.spatial else 0, NEVER)
         self.end = 0
         self.drained = NEVER
+        self.written = NEVER
+        self.operand_read = NEVER
 
     def missing(self, layer: LayerPlan, start: int) -> int:
         """Cycles by which a first tap at `start` would be too early."""
         address, time = read_times(layer)
         late = [int((self.memory[address] + 1 - time).max()) if len(address) else NEVER]
-        op = layer.op
-        if op.operand:
-            group, block = np.meshgrid(np.arange(op.out_channels), np.arange(layer.blocks), indexing="ij")
-            words = op.operand.base + group * op.operand.words + block
-            lead = feeder.LATENCY + array.LATENCY + post.OPERAND_READ
-            read = layer.pass_start(0, group // layer.rows, block) + layer.pass_cycles - 1 + lead + group % layer.rows
+        words, read = operand_times(layer)
+        if len(words):
             late.append(int((np.maximum(self.operands[words], self.gates[words]) + 1 - read).max()))
+        words, read = lane_times(layer)
+        if len(words):
+            # The port of the operand memory serves elementwise products and weights.
+            late += [int((self.operands[words] + 1 - read).max()), self.operand_read + 1 - int(read[0])]
+        if layer.op.weights == Weights.SCRATCH:
+            group, tap = np.meshgrid(np.arange(layer.groups), np.arange(layer.op.taps), indexing="ij")
+            read = layer.pass_start(0, group, 0) + tap
+            late.append(int((self.scratch[group * layer.op.taps + tap] + 1 - read).max()))
+        address, time = write_times(layer, self.params)
+        if len(time):
+            # Words leave in the order of the layers.
+            late.append(self.written + 1 - int(time.min()))
         # The drain sequencer needs some cycles to take up the next layer.
         late.append(self.drained + layer.columns + DRAIN_OVERHEAD - (layer.pass_cycles - 1))
         return max(0, max(late) - start)
@@ -171,9 +219,14 @@ class _Clock:
         missing = self.missing(layer, start)
         start += missing
         address, time = write_times(layer, self.params)
-        for where, times in (("memory", self.memory), ("operand", self.operands), ("gate", self.gates)):
-            if where in layer.op.to:
-                times[address] = start + time
+        kinds = {"memory": self.memory, "softmax": self.memory, "operand": self.operands, "gate": self.gates}
+        for where in layer.op.to & kinds.keys():
+            kinds[where][address] = start + time
+        self.written = max(self.written, start + int(time.max(initial=NEVER)))
+        if "scratch" in layer.op.to:
+            self.scratch[: layer.groups * layer.op.width] = start + scratch_times(layer, self.params)
+        _, read = operand_times(layer)
+        self.operand_read = max(self.operand_read, start + int(read.max(initial=NEVER)))
         if layer.op.state:
             channels = np.arange(layer.op.out_channels)
             self.memory[layer.op.state.base + channels] = start + pooled_times(layer, self.params)

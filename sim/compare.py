@@ -55,7 +55,8 @@ def _words(values: NDArray[np.int64], columns: int, unsigned: bool) -> NDArray[n
 def expected_tensors(plan: LayerPlan, group: int, step: Trace) -> Iterator[tuple[str, int, NDArray[np.int64], bool]]:
     """(name, first address, tensor [channels, rows, width], unsigned) of what a layer writes in a step."""
     op = plan.op
-    if op.dest is None:
+    # Of a layer cut into parts, the first part stands for all.
+    if op.dest is None or op.first:
         return
     if op.traces:
         name = op.traces[group]

@@ -21,13 +21,13 @@ from rasca_nn.config import PRESETS, RaScaNetConfig, preset
 from rasca_nn.container import ModelFileError
 from rasca_nn.errors import RascaError
 from rasca_nn.float_file import load_float, save_float
-from rasca_nn.int8_file import Int8Model, Layer, accumulator_bounds, layer_shapes
+from rasca_nn.int8_file import SPATIAL_LIMITS, Int8Model, Layer, SpatialShifts, accumulator_bounds, layer_shapes
 from rasca_nn.random_model import random_int8_model
 
 from .conftest import trained
 
 
-@pytest.mark.parametrize("name", [n for n in PRESETS if preset(n).spatial_attention == "off"])
+@pytest.mark.parametrize("name", PRESETS)
 def test_int8_round_trip_and_same_bytes(name: str, tmp_path: Path) -> None:
     model = random_int8_model(preset(name), 4)
     first, second = tmp_path / "a.int8", tmp_path / "b.int8"
@@ -127,12 +127,22 @@ SHAPE = layer_shapes(preset("tiny"))["gru.reset"]
         (lambda parts: parts["tables"].pop("tanh"), "tables are hardswish, sigmoid and should be"),
         (lambda parts: parts["tables"].update(tanh=np.zeros(255, np.int8)), r"table tanh is int8 \[255\]"),
         (lambda parts: parts["scales"].update({"gru.reset": float("nan")}), "scale of gru.reset is nan"),
-        (lambda parts: parts.update(config=replace(preset("tiny"), spatial_attention="full")), "has none yet"),
+        (lambda parts: parts.update(config=replace(preset("tiny"), spatial_attention="full")), "spatial0.key"),
+        (lambda parts: parts.update(spatial=(SpatialShifts(0, 0, 0, 0),)), "for 1 spatial attentions .* for 0"),
     ],
 )  # fmt: skip
 def test_parts_that_do_not_fit(change: Callable[[dict], None], message: str) -> None:
     found = broken(change)
     assert re.search(message, found), found
+
+
+def test_shifts_of_spatial_attention_have_limits() -> None:
+    model = random_int8_model(replace(preset("tiny"), spatial_attention="banded"), 1)
+    good = model.spatial[0]
+    for name, limit in SPATIAL_LIMITS.items():
+        replace(model, spatial=(replace(good, **{name: limit}), good))
+        with pytest.raises(ModelFileError, match=f"spatial0: shift {name} is {limit + 1}; allowed is 0 to {limit}"):
+            replace(model, spatial=(replace(good, **{name: limit + 1}), good))
 
 
 def test_foreign_files(tmp_path: Path, tiny: RaScaNetConfig) -> None:

@@ -96,10 +96,23 @@ def test_disagreement_is_warned_about(tiny: RaScaNetConfig, monkeypatch: pytest.
     assert report.to_dict()["disagreement"] == report.disagreement
 
 
-def test_spatial_attention_is_refused(tiny: RaScaNetConfig) -> None:
-    config = replace(tiny, spatial_attention="full")
-    with pytest.raises(QuantizeError, match="spatial_attention is 'full', which the integer model does not have yet"):
-        quantize(RaScaNet(config), photo_bytes(config, 4))
+@pytest.mark.parametrize("mode", ["full", "banded"])
+def test_spatial_attention_stays_near_float(tiny: RaScaNetConfig, mode: str) -> None:
+    config = replace(tiny, width=96, channels=(4, 6, 8, 10), hidden=8, spatial_attention=mode)
+    model, report = quantize(trained(config), photo_bytes(config, 32))
+    errors = {layer.name: layer.error for layer in report.layers}
+    assert all(errors[f"spatial{i}.{part}"] < 0.1 for i in range(config.heads) for part in ("key", "value"))
+    assert report.probability_error < 0.03
+    assert all(model.scales[f"spatial{i}.mix"] > 0 for i in range(config.heads))
+
+
+@pytest.mark.parametrize("part", ["key", "value"])
+def test_spatial_weights_that_fit_no_scale(tiny: RaScaNetConfig, part: str) -> None:
+    net = trained(replace(tiny, spatial_attention="full"))
+    with torch.no_grad():
+        net.get_submodule(f"raster_att.spatial_attention_0.{part}_conv").weight.mul_(1e12)
+    with pytest.raises(QuantizeError, match=f"spatial0.{part}: its weights need a unit of .*; the largest there is"):
+        quantize(net, photo_bytes(net.config, 4))
 
 
 @settings(max_examples=60, deadline=None, derandomize=True)
