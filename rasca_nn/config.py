@@ -81,6 +81,11 @@ class RaScaNetConfig:
     classes: int = 2
 
     def __post_init__(self) -> None:
+        if not isinstance(self.name, str):
+            raise ConfigError(f"name must be a text, not {self.name!r}")
+        for name in ("channel_attention", "attention_relu"):
+            if not isinstance(getattr(self, name), bool):
+                raise ConfigError(f"{name} must be true or false, not {getattr(self, name)!r}")
         for name, (low, high) in LIMITS.items():
             value = getattr(self, name)
             for item in value if isinstance(value, tuple) else (value,):

@@ -99,10 +99,10 @@ def _target(name: str, table: Any) -> Target:
         raise TargetError(f"target {name}: an engine cannot be called {min(reserved)!r}; that name is taken")
     if len({e.name for e in parsed}) != len(parsed):
         raise TargetError(f"target {name}: two engines have the same name")
-    for key in ("multipliers", "block_rams", "luts", "clock_mhz"):
+    for key in ("multipliers", "block_rams", "luts"):
         if getattr(target, key) < 1:
             raise TargetError(f"target {name}: {key} must be 1 or more, not {getattr(target, key)}")
-    if target.clock_mhz > MAX_CLOCK_MHZ:
+    if not 1 <= target.clock_mhz <= MAX_CLOCK_MHZ:
         raise TargetError(f"target {name}: clock_mhz must be 1 to {MAX_CLOCK_MHZ}, not {target.clock_mhz}")
     if not 1 <= target.line_rows <= MAX_LINE_ROWS:
         raise TargetError(f"target {name}: line_rows must be 1 to {MAX_LINE_ROWS}, not {target.line_rows}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ from rtl_gen.estimate import estimate
 from rtl_gen.generate import check_fit
 from rtl_gen.lower import hardware_biases, tap_weights
 from rtl_gen.memory import memories
-from rtl_gen.target import TargetError, load_target, target_from_dict, target_names
+from rtl_gen.target import Target, TargetError, load_target, target_from_dict, target_names
 
 
 def test_released_network_meets_its_figures() -> None:
@@ -35,41 +36,97 @@ def test_built_in_targets(name: str) -> None:
 
 
 def test_too_few_multipliers() -> None:
-    target = replace(load_target("ecp5-85f"), multipliers=100)
-    with pytest.raises(TargetError, match="55 more than the device's 100"):
-        build(random_int8_model(preset("tiny"), 0), target)
+    model, target = random_int8_model(preset("tiny"), 0), load_target("ecp5-85f")
+    build(model, replace(target, multipliers=155))
+    with pytest.raises(TargetError, match=r"tiny on ecp5-85f takes 155 multipliers, 1 more than the device's 154"):
+        build(model, replace(target, multipliers=154))
 
 
 def test_too_few_block_rams() -> None:
-    target = replace(load_target("ecp5-85f"), block_rams=40)
+    target = load_target("ecp5-85f")
     made = build(random_int8_model(preset("released-210x240"), 0), target)
-    with pytest.raises(TargetError, match="too many"):
-        check_fit(memories(made.params), target)
+    uses = memories(made.params)
+    blocks = sum(use.blocks for use in uses)
+    check_fit(uses, replace(target, block_rams=blocks))
+    with pytest.raises(TargetError, match=f"has {blocks - 1} block RAMs and the model takes {blocks}, 1 too many"):
+        check_fit(uses, replace(target, block_rams=blocks - 1))
 
 
 def test_too_few_line_rows() -> None:
-    with pytest.raises(TargetError, match="line_rows is 4, the model needs 5"):
-        build(random_int8_model(preset("tiny"), 0), replace(load_target("small"), line_rows=4))
+    model, target = random_int8_model(preset("tiny"), 0), load_target("small")
+    build(model, replace(target, line_rows=5))
+    with pytest.raises(TargetError, match="target small: line_rows is 4, the model needs 5"):
+        build(model, replace(target, line_rows=4))
 
 
-def test_what_counters_cannot_count() -> None:
-    """More steps than a result can say, and more whole frames in the line buffer than have a place in the counters."""
-    tall = replace(preset("tiny"), height=300, rows=1, kernel_heights=(1, 1, 1, 1))
-    with pytest.raises(TargetError, match="300 steps, at most 255"):
-        build(random_int8_model(tall, 0), load_target("small"))
-    short = replace(preset("tiny"), height=preset("tiny").rows)
-    with pytest.raises(TargetError, match="line_rows 200 holds 40 frames"):
-        build(random_int8_model(short, 0), replace(load_target("small"), line_rows=200))
+def test_more_steps_than_a_result_can_say() -> None:
+    config = replace(preset("tiny"), height=255, rows=1, kernel_heights=(1, 1, 1, 1))
+    build(random_int8_model(config, 0), load_target("small"))
+    with pytest.raises(TargetError, match="tiny has 256 steps, at most 255 are served"):
+        build(random_int8_model(replace(config, height=256), 0), load_target("small"))
+
+
+def test_more_frames_in_the_line_buffer_than_the_counters_have_places_for() -> None:
+    config, target = replace(preset("tiny"), height=5), load_target("small")
+    build(random_int8_model(config, 0), replace(target, line_rows=29))
+    with pytest.raises(TargetError, match="line_rows 30 holds 6 frames of tiny, at most 5 are served"):
+        build(random_int8_model(config, 0), replace(target, line_rows=30))
+
+
+def small(**changes: Any) -> Target:
+    """The target "small" with changed fields."""
+    table = asdict(load_target("small"))
+    return target_from_dict({**table, "engines": list(table["engines"]), **changes})
+
+
+def engines(heads: int = 2, back: int = 3) -> list[dict[str, Any]]:
+    """Two engines with so many rows."""
+    return [{"name": name, "runs": name, "rows": rows} for name, rows in (("heads", heads), ("back", back))]
+
+
+LIMITS = {
+    "columns": (2, 64),
+    "line_rows": (1, 255),
+    "clock_mhz": (1, 1000),
+    "multipliers": (1, None),
+    "block_rams": (1, None),
+    "luts": (1, None),
+}
+
+
+@pytest.mark.parametrize("key", LIMITS)
+def test_numbers_of_a_target(key: str) -> None:
+    """The limits are within, what lies beyond is refused."""
+    least, most = LIMITS[key]
+    others = {"engines": engines(1, 1)}
+    outside = [least - 1, -1, *([most + 1] if most else [])]
+    for value in (least, *([most] if most else [])):
+        assert getattr(small(**others, **{key: value}), key) == value
+    span = f"{least} to {most}" if most else f"{least} or more"
+    for value in outside:
+        with pytest.raises(TargetError, match=f"^target small: {key} must be {span}, not {value}$"):
+            small(**others, **{key: value})
+    for value in (float(least), str(least), True, None):
+        with pytest.raises(TargetError, match=f"^target small: {key} must be of type int, not {value!r}$"):
+            small(**others, **{key: value})
+
+
+@pytest.mark.parametrize(("columns", "most"), [(2, 2), (15, 15), (16, 16), (17, 16), (64, 16)])
+def test_rows_of_an_engine(columns: int, most: int) -> None:
+    """No more than columns, nor than 16."""
+    for rows in (1, most):
+        assert small(columns=columns, engines=engines(back=rows, heads=1)).engines[1].rows == rows
+    for rows in (0, most + 1):
+        with pytest.raises(TargetError, match=f"^target small: rows of engine back must be 1 to {most}, not {rows}$"):
+            small(columns=columns, engines=engines(back=rows, heads=1))
 
 
 @pytest.mark.parametrize(
-    ("key", "value"), [("line_rows", 256), ("line_rows", 0), ("clock_mhz", 0), ("columns", 1), ("multipliers", -1)]
+    "runs", [[], ["heads"], ["back"], ["back", "heads"], ["all", "back"], ["all", "all"], ["both"]]
 )
-def test_numbers_of_a_target(key: str, value: int) -> None:
-    """Each has its limits."""
-    table = {**asdict(load_target("small")), key: value}
-    with pytest.raises(TargetError, match=f"{key} must be .* not {value}"):
-        target_from_dict({**table, "engines": list(table["engines"])})
+def test_what_engines_run(runs: list[str]) -> None:
+    with pytest.raises(TargetError, match=r'engines must run \["all"\] or \["heads", "back"\], not'):
+        small(engines=[{"name": f"e{i}", "runs": run, "rows": 1} for i, run in enumerate(runs)])
 
 
 @pytest.mark.parametrize("name", ["", "a b", "../x", "lines", "9" * 65])
