@@ -32,7 +32,7 @@ PASSES = "proc; flatten; opt_expr; opt_clean -purge; opt_merge; opt_expr; opt_cl
 """A net driven in parts, one from another, would be feedback to CXXRTL; hence the last."""
 UNITS = 4
 """Files that are compiled side by side."""
-FLAGS = ("-std=c++17", "-O1", "-DNDEBUG", "-shared", "-fPIC")
+FLAGS = ("-std=c++17", "-DNDEBUG", "-shared", "-fPIC")
 
 
 class SimulationError(RascaError):
@@ -137,15 +137,26 @@ def loaded_memories(params: AcceleratorParams) -> list[tuple[tuple[str, str], ND
     return found
 
 
-def compile_simulator(params: AcceleratorParams, *, vcd: bool = False) -> Path:
-    """The shared library for these parameters, compiled unless it is in the cache. Raises SimulationError."""
+def compile_simulator(
+    params: AcceleratorParams, *, vcd: bool = False, brief: bool = False, folder: Path | None = None
+) -> Path:
+    """The shared library for these parameters, compiled unless it is in the cache. Raises SimulationError.
+
+    Parameters
+    ----------
+    vcd : whether it can write a waveform.
+    brief : for a run of less than some 70,000 cycles: compiled in half the processor time, 30 times as slow.
+    folder : the cache; :func:`cache_folder` by default.
+    """
     text = rtlil.convert(TracedAccelerator(_without_weights(params)), name="rasca", emit_src=False)
     glue = _glue(params)
     driver = DRIVER.read_text()
     tools = (find("yosys").version, *find("c++").command)
-    parts = [text, glue, driver, SPLIT.read_text(), PASSES, *tools, str(UNITS), *FLAGS, str(vcd)]
+    # Each unit reads the headers again: where one core must do it all, one unit is the quickest.
+    count, flags = (1, (*FLAGS, "-O0")) if brief else (UNITS, (*FLAGS, "-O1"))
+    parts = [text, glue, driver, SPLIT.read_text(), PASSES, *tools, str(count), *flags, str(vcd)]
     key = hashlib.sha256("\n".join(parts).encode()).hexdigest()[:20]
-    folder = cache_folder()
+    folder = folder or cache_folder()
     library = folder / f"{key}.so"
     if library.exists():
         return library
@@ -157,17 +168,17 @@ def compile_simulator(params: AcceleratorParams, *, vcd: bool = False) -> Path:
         said = _call([*find("yosys").command, "-q", "-p", script], work, "yosys")
         if "feedback" in said:
             raise SimulationError("the design has feedback, for which one evaluation a clock cycle is not enough")
-        units = split_eval((work / "design.cc").read_text(), UNITS)
+        units = split_eval((work / "design.cc").read_text(), count)
         units[0] += glue + driver
-        compiler = [*find("c++").command, *FLAGS, "-I", str(runtime_headers()), *(["-DWITH_VCD"] if vcd else [])]
+        compiler = [*find("c++").command, *flags, "-I", str(runtime_headers()), *(["-DWITH_VCD"] if vcd else [])]
 
         def compile_unit(i: int) -> None:
             (work / f"{i}.cc").write_text(units[i])
             _call([*compiler, "-c", f"{i}.cc"], work, "the C++ compiler")
 
         with ThreadPoolExecutor(os.cpu_count()) as pool:
-            list(pool.map(compile_unit, range(UNITS)))
-        _call([*compiler, *(f"{i}.o" for i in range(UNITS)), "-o", "simulator.so"], work, "the C++ compiler")
+            list(pool.map(compile_unit, range(count)))
+        _call([*compiler, *(f"{i}.o" for i in range(count)), "-o", "simulator.so"], work, "the C++ compiler")
         (work / "simulator.so").replace(library)
     return library
 

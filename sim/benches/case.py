@@ -34,16 +34,19 @@ def cycle() -> int:
 
 
 async def start(dut: Any) -> Any:
-    """Starts the clock and resets for two cycles; the bench goes on just after an edge. Returns that edge's trigger."""
+    """Starts the clock and resets for two cycles; the bench goes on just after an edge, in the first cycle without
+    reset, as the compiled simulator does. Returns that edge's trigger.
+    """
     if hasattr(dut, "clk"):
         cocotb.start_soon(Clock(dut.clk, PERIOD, unit="ns").start())
         edge = RisingEdge(dut.clk)
-        if hasattr(dut, "rst"):
-            dut.rst.value = 1
-            for _ in range(2):
-                await edge
-            dut.rst.value = 0
-        await edge
+        if not hasattr(dut, "rst"):
+            await edge
+            return edge
+        dut.rst.value = 1
+        for _ in range(2):
+            await edge
+        dut.rst.value = 0
         return edge
     raise AttributeError("the design has no clock")
 
