@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Literal, get_args
 
 import numpy as np
@@ -9,15 +10,26 @@ from numpy.typing import NDArray
 
 from rasca_nn.config import RaScaNetConfig
 from rasca_nn.errors import RascaError
-from rasca_nn.int8_file import HARDSWISH_SCALE, Int8Model, Layer, SpatialShifts, input_ranges, layer_shapes, mixed
+from rasca_nn.int8_file import (
+    HARDSWISH_SCALE,
+    MAX_SHIFT,
+    Int8Model,
+    Layer,
+    SpatialShifts,
+    accumulator_bounds,
+    input_ranges,
+    layer_shapes,
+    mixed,
+)
 from rasca_nn.tables import SIGMOID_STEP, TANH_STEP, exp_table, hardswish_table, sigmoid_table, tanh_table
 
-Kind = Literal["uniform", "zeros", "max", "min", "spikes", "saturate"]
-"""What the numbers are.
+Kind = Literal["zeros", "max", "min", "spikes", "uniform", "saturate", "biases"]
+"""What the numbers are, the simplest first.
 
-``uniform``: random weights and biases, shifts that keep outputs within their range; ``zeros``: all zero;
-``max`` and ``min``: every weight 127 or -127; ``spikes``: few weights, each +-127, the rest zero;
-``saturate``: random weights with shifts so small that many outputs are clamped.
+``zeros``: all zero; ``max`` and ``min``: every weight 127 or -127; ``spikes``: one weight of each output channel +-127,
+the rest zero; ``uniform``: random weights and biases, shifts that keep outputs within their range; ``saturate``: the
+same with shifts so small that many outputs are clamped; ``biases``: the same with every other bias, or so, as far out
+as 32 bits allow, and any shift behind it.
 """
 
 OUTPUT_SPREAD = {"attention.excite": 40, "gru.reset": 40, "gru.update": 40, "gru.candidate": 32}
@@ -30,8 +42,10 @@ def _weights(rng: np.random.Generator, shape: tuple[int, ...], kind: Kind) -> ND
     if kind in ("max", "min"):
         return np.full(shape, 127 if kind == "max" else -127, np.int8)
     if kind == "spikes":
-        spike = rng.random(shape) < 2 / max(2, int(np.prod(shape[1:])))
-        return np.where(spike, rng.choice([-127, 127], shape), 0).astype(np.int8)
+        out, taps = shape[0], int(np.prod(shape[1:]))
+        weight = np.zeros((out, taps), np.int8)
+        weight[np.arange(out), rng.integers(taps, size=out)] = rng.choice([-127, 127], out)
+        return weight.reshape(shape)
     return rng.integers(-127, 128, shape).astype(np.int8)
 
 
@@ -47,7 +61,21 @@ def _layer(rng: np.random.Generator, config: RaScaNetConfig, name: str, kind: Ki
         shift -= 4
     if name == "classifier.output":
         shift = np.zeros(len(weight))
-    return Layer(name, weight, bias.astype(np.int32), np.clip(np.round(shift), 0, 31).astype(np.uint8))
+    layer = Layer(name, weight, bias.astype(np.int32), np.clip(np.round(shift), 0, MAX_SHIFT).astype(np.uint8))
+    return _extreme(rng, config, layer) if kind == "biases" else layer
+
+
+def _extreme(rng: np.random.Generator, config: RaScaNetConfig, layer: Layer) -> Layer:
+    """The layer with some biases as low or as high as its sums allow within 32 bits."""
+    choice = rng.integers(4, size=len(layer.bias))
+    shift = np.where(choice < 2, rng.integers(MAX_SHIFT + 1, size=len(choice)), layer.shift).astype(np.uint8)
+    if layer.name == "classifier.output":
+        shift = layer.shift
+    low, high = accumulator_bounds(config, replace(layer, bias=np.zeros_like(layer.bias), shift=shift))
+    limits = np.iinfo(np.int32)
+    lowest, highest = np.maximum(limits.min, limits.min - low), np.minimum(limits.max, limits.max - high)
+    bias = np.choose(choice, [lowest, highest, layer.bias, layer.bias]).astype(np.int32)
+    return replace(layer, bias=bias, shift=shift)
 
 
 def _shifts(rng: np.random.Generator, config: RaScaNetConfig) -> SpatialShifts:

@@ -74,5 +74,5 @@ def test_saturated_models_clamp() -> None:
 
 
 def test_unknown_kind() -> None:
-    with pytest.raises(RascaError, match=r"kind must be one of uniform, .*, not 'odd'"):
+    with pytest.raises(RascaError, match=r"kind must be one of zeros, .*, not 'odd'"):
         random_int8_model(preset("tiny"), 0, "odd")  # type: ignore[arg-type]
