@@ -20,6 +20,8 @@ COMMANDS = [
     "evaluate",
     "generate",
     "sim",
+    "fuzz",
+    "replay",
     "bitstream",
     "run",
     "doctor",

@@ -13,7 +13,7 @@ from rasca_nn.random_model import random_int8_model
 from rtl_gen.build import EngineBuild, build
 from rtl_gen.schedule import pooled_times, read_times, write_times
 from rtl_gen.target import load_target
-from tests.gen.random_cases import random_case
+from sim.fuzz import random_case
 
 
 def replay(engine: EngineBuild, steps: int) -> None:
@@ -44,12 +44,12 @@ def replay(engine: EngineBuild, steps: int) -> None:
     assert max(writes.values()) == 1, "two words are written in one cycle"
 
 
-@pytest.mark.parametrize("seed", range(200))
-def test_random(seed: int) -> None:
-    config, target, kind = random_case(seed)
-    made = build(random_int8_model(config, seed, kind), target)
+@pytest.mark.parametrize("number", range(200))
+def test_random(number: int) -> None:
+    case = random_case(0, number)
+    made = build(case.model(), case.target)
     for engine in made.engines:
-        replay(engine, min(2, config.steps))
+        replay(engine, min(2, case.config.steps))
 
 
 @pytest.mark.parametrize("name", ["released-210x240", "released-105x120"])
