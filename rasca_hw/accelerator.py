@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from amaranth.hdl import Module
+from amaranth.hdl import Cat, Module
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
@@ -30,7 +30,7 @@ class Accelerator(wiring.Component):
     pixels : In, :class:`~rasca_hw.interfaces.Pixel`. Ready is low while the line buffer is full.
     results : Out, one decision a frame (:func:`~rasca_hw.interfaces.result_layout`).
     confidences : Out, the logits after each step.
-    register, value : counters, see :mod:`rasca_hw.counters`.
+    register, value, write, data : counters and settings, see :mod:`rasca_hw.counters`.
     """
 
     def __init__(self, params: AcceleratorParams) -> None:
@@ -55,6 +55,8 @@ class Accelerator(wiring.Component):
                 "confidences": Out(stream.Signature(confidence_layout(params.classes))),
                 "register": In(8),
                 "value": Out(32),
+                "write": In(1),
+                "data": In(32),
             }
         )
 
@@ -94,9 +96,22 @@ class Accelerator(wiring.Component):
             counters.started.eq(lines.started),
             counters.ended.eq(lines.ended),
             counters.errors.eq(lines.errors),
+            lines.ignored.eq(counters.open),
             counters.decided.eq(result.decided),
+            counters.classified.eq(result.classified),
+            counters.working.eq(Cat(engine.working for engine in self.engines).any()),
             counters.address.eq(self.register),
+            counters.write.eq(self.write),
+            counters.data.eq(self.data),
             self.value.eq(counters.value),
+            result.ready.eq(counters.ready),
+            result.rule.eq(counters.rule),
+            result.gated.eq(first.handshake.gated),
+            result.skipped.eq(first.handshake.skipped),
+            first.handshake.rule_enabled.eq(counters.rule.enabled),
+            first.handshake.passed.eq(result.passed),
+            first.handshake.parity.eq(result.parity),
+            first.handshake.skip.eq(result.skip),
         ]
         m.d.comb += [counters.products[e].eq(engine.products) for e, engine in enumerate(self.engines)]
         if first is not last:
@@ -133,4 +148,5 @@ class Accelerator(wiring.Component):
             link.cut.eq(sender.handshake.restart),
             receiver.handshake.abort.eq(link.cut_due),
             link.cut_taken.eq(receiver.handshake.restart),
+            receiver.handshake.before_skipped.eq(sender.handshake.skipped),
         ]

@@ -1,4 +1,4 @@
-"""What the accelerator counts, read through a small register bus.
+"""What the accelerator counts and what a user sets, through a small register bus.
 
 | address | register |
 |---|---|
@@ -8,25 +8,47 @@
 | 3 | cycles since reset |
 | 4 | frames decided since reset |
 | 5 | last frame: cycles from its first pixel to its decision |
-| 6 | last frame: cycles from the end of its last used row to its decision |
+| 6 | last frame: cycles from the end of its last used row to its decision; 0 if it was decided before that |
 | 7 | cycles between the last two decisions |
-| 8 + e | products that engine e made between the last two decisions |
+| 8 | row groups computed between them |
+| 9 | cycles between them in which an array worked |
+| 10 + e | products that engine e made between them |
+| 32 | early termination: bit 0 enabled, from the next frame on; bit 1 skips; bits 8 to 15 consecutive steps |
+| 33 | its threshold, a margin of logits (signed) |
+| 34 | its lower limit, likewise |
+
+32 to 34 can be written.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-from amaranth.hdl import Array, Module, Signal
+from amaranth.hdl import Array, Cat, Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.fifo import SyncFIFOBuffered
 from amaranth.lib.wiring import In, Out
 
 from .interfaces import Errors
+from .termination import Rule
 
-VERSION = 1
+VERSION = 2
 FRAMES_IN_FLIGHT = 8
-REGISTERS = ("version", "model_hash", "multipliers", "cycles", "frames", "frame_cycles", "latency", "interval")
+REGISTERS = (
+    "version",
+    "model_hash",
+    "multipliers",
+    "cycles",
+    "frames",
+    "frame_cycles",
+    "latency",
+    "interval",
+    "groups",
+    "active",
+)
+"""Those before the engines' products."""
+RULE = 32
+"""Address of the first register of the rule."""
 
 
 class Counters(wiring.Component):
@@ -34,8 +56,12 @@ class Counters(wiring.Component):
     -------
     started, ended, errors : of a frame at the row interface.
     decided : a frame's result is ready; `frame_errors` are its errors.
+    ready : a frame may be decided that has perhaps not ended.
+    open : the frame at the row interface was decided already.
+    classified, working : a step's classification is there; an array works.
     products : products of this cycle, for each engine.
-    address, value : register bus, value a cycle after the address.
+    address, value, write, data : register bus, value a cycle after the address.
+    rule : as set; not enabled after reset.
     """
 
     def __init__(self, *, engines: int, multipliers: int, model_hash: int) -> None:
@@ -47,10 +73,17 @@ class Counters(wiring.Component):
                 "ended": In(1),
                 "errors": In(Errors),
                 "decided": In(1),
+                "ready": Out(1),
+                "open": Out(1),
+                "classified": In(1),
+                "working": In(1),
                 "frame_errors": Out(Errors),
                 "products": In(16).array(engines),
                 "address": In(8),
                 "value": Out(32),
+                "write": In(1),
+                "data": In(32),
+                "rule": Out(Rule),
             }
         )
 
@@ -62,12 +95,23 @@ class Counters(wiring.Component):
         with m.If(self.started):
             m.d.sync += start.eq(cycles)
         m.submodules.frames = frames = SyncFIFOBuffered(width=Errors.as_shape().size + 64, depth=FRAMES_IN_FLIGHT)
+        # Frames that have ended and are not decided; the queue shows them some cycles later.
+        waiting = Signal(range(FRAMES_IN_FLIGHT + 1))
+        ended = frames.r_rdy
+        before_end = self.decided & ~ended
+        queued = self.ended & ~self.open & ~before_end
+        m.d.sync += waiting.eq(waiting + queued - (self.decided & ended))
+        with m.If(self.ended):
+            m.d.sync += self.open.eq(0)
+        with m.Elif(before_end):
+            m.d.sync += self.open.eq(1)
         m.d.comb += [
+            self.ready.eq(ended | ((waiting == 0) & ~self.ended)),
             frames.w_data[:32].eq(start),
             frames.w_data[32:64].eq(cycles),
             frames.w_data[64:].eq(self.errors),
-            frames.w_en.eq(self.ended),
-            self.frame_errors.eq(frames.r_data[64:]),
+            frames.w_en.eq(queued),
+            self.frame_errors.eq(Mux(ended, frames.r_data[64:], self.errors)),
             frames.r_en.eq(self.decided),
         ]
         count = Signal(32)
@@ -75,24 +119,40 @@ class Counters(wiring.Component):
         latency = Signal(32)
         interval = Signal(32)
         before = Signal(32)
-        products = []
-        for e in range(self.engines):
-            running = Signal(32, name=f"running{e}")
-            last = Signal(32, name=f"products{e}")
-            m.d.sync += running.eq(running + self.products[e])
-            with m.If(self.decided):
-                m.d.sync += [last.eq(running), running.eq(self.products[e])]
-            products.append(last)
+        groups = self._between(m, self.classified, "groups")
+        active = self._between(m, self.working, "active")
+        products = [self._between(m, self.products[e], f"products{e}") for e in range(self.engines)]
         with m.If(self.decided):
             m.d.sync += [
                 count.eq(count + 1),
-                frame_cycles.eq(cycles - frames.r_data[:32]),
-                latency.eq(cycles - frames.r_data[32:64]),
+                frame_cycles.eq(cycles - Mux(ended, frames.r_data[:32], start)),
+                latency.eq(Mux(ended, cycles - frames.r_data[32:64], 0)),
                 interval.eq(cycles - before),
                 before.eq(cycles),
             ]
-        registers = Array([*self.constants, cycles, count, frame_cycles, latency, interval, *products])
+        counted = [cycles, count, frame_cycles, latency, interval, groups, active, *products]
+        registers = Array([*self.constants, *counted])
         m.d.sync += self.value.eq(0)
         with m.If(self.address < len(registers)):
             m.d.sync += self.value.eq(registers[self.address])
+        rule = self.rule
+        switches = Cat(rule.enabled, rule.skips)
+        for i, fields in enumerate((switches, rule.threshold, rule.lower)):
+            with m.If(self.address == RULE + i):
+                m.d.sync += self.value.eq(fields)
+                if i == 0:
+                    m.d.sync += self.value[8:16].eq(rule.consecutive)
+                with m.If(self.write):
+                    m.d.sync += fields.eq(self.data)
+                    if i == 0:
+                        m.d.sync += rule.consecutive.eq(self.data[8:16])
         return m
+
+    def _between(self, m: Module, step: Any, name: str) -> Signal:
+        """Sum of `step` between the last two decisions."""
+        running = Signal(32, name=f"running_{name}")
+        last = Signal(32, name=name)
+        m.d.sync += running.eq(running + step)
+        with m.If(self.decided):
+            m.d.sync += [last.eq(running), running.eq(step)]
+        return last

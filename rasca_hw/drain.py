@@ -65,6 +65,7 @@ class DrainSequencer(wiring.Component):
     control : what to do with it, a cycle later.
     pass_done : the last column of a pass (a pulse).
     restart : go back to the start of the program; only while nothing is in flight.
+    skip : the next step is not made, likewise.
     """
 
     def __init__(self, params: EngineParams, *, steps: int) -> None:
@@ -74,7 +75,15 @@ class DrainSequencer(wiring.Component):
         self.layout = record_layout(halves)
         self.records = [encode(self.layout, h) for h in halves]
         self.control_layout = control_layout(params, len(params.biases[0]) + params.rows)
-        super().__init__({"valid": In(1), "control": Out(self.control_layout), "pass_done": Out(1), "restart": In(1)})
+        super().__init__(
+            {
+                "valid": In(1),
+                "control": Out(self.control_layout),
+                "pass_done": Out(1),
+                "restart": In(1),
+                "skip": In(1),
+            }
+        )
 
     def elaborate(self, platform: Any) -> Module:
         m = Module()
@@ -220,7 +229,9 @@ class DrainSequencer(wiring.Component):
             with m.State("Drain"):
                 with m.If(self.pass_done & last_block & last_group & last_row):
                     m.next = "Fetch"
-                with m.If(self.restart):
+                with m.If(self.skip):
+                    m.d.sync += step.eq(step + 1)
+                with m.If(self.restart | (self.skip & (step == self.steps - 1))):
                     m.d.sync += [pc.eq(0), step.eq(0)]
                     m.next = "Refetch"
         return m

@@ -75,7 +75,7 @@ class Engine(wiring.Component):
     """Members
     -------
     handshake : see :data:`rasca_hw.issue.HANDSHAKE`.
-    products : products that count, of all groups.
+    products : products that count, of all groups; working : a pass is under way.
     line_address, line_word : read port of the line buffer, data a cycle after the address.
     write : each group's finished words {address, word, instruction, destinations}, one a cycle.
     receive, receive_ready : words from the engine before; taken when `receive_ready`.
@@ -117,6 +117,7 @@ class Engine(wiring.Component):
                 "logit_valid": Out(1),
                 "logit": Out(32),
                 "products": Out(16),
+                "working": Out(1),
             }
         )
 
@@ -128,6 +129,8 @@ class Engine(wiring.Component):
         connect(m, seq.handshake, flipped(self.handshake))
         m.d.comb += [
             drain.restart.eq(seq.handshake.restart),
+            drain.skip.eq(seq.skip),
+            self.working.eq(seq.active),
             self.line_address.eq(seq.address),
             self.products.eq(seq.products * params.groups),
         ]

@@ -38,6 +38,13 @@ HANDSHAKE = wiring.Signature(
         "credit_given": Out(1),
         "abort": In(1),
         "restart": Out(1),
+        "rule_enabled": In(1),
+        "gated": Out(1),
+        "passed": In(8),
+        "parity": In(1),
+        "skip": In(1),
+        "skipped": Out(1),
+        "before_skipped": In(1),
     }
 )
 """What an engine waits for, and what it tells those who wait for it.
@@ -46,6 +53,10 @@ rows_available, rows_done : kernel rows the line buffer holds; how many it may f
 features_full, features_taken : received features (taken: a pulse at the start of the reading layer).
 credit, credit_taken, credit_given : leave to send features; given: a pulse when received ones are no longer read.
 abort, restart : the frame was truncated: once nothing more is in flight, start over (a pulse).
+rule_enabled, gated : early termination is on; the first engine's frame is under it, and each step waits for the verdict
+    on the one before.
+passed, parity, skip : that verdict, see :class:`~rasca_hw.termination.Termination`.
+skipped, before_skipped : this engine passed over a group, the engine before did (pulses).
 """
 
 
@@ -57,6 +68,7 @@ class IssueSequencer(wiring.Component):
     products : products that count (valid rows x valid columns of one group), two cycles after the tap.
     handshake : see `HANDSHAKE`.
     drained : all started passes have been drained.
+    skip : a step is left out (a pulse).
     """
 
     def __init__(
@@ -87,6 +99,7 @@ class IssueSequencer(wiring.Component):
                 "products": Out(range(params.rows * params.columns + 1)),
                 "handshake": Out(HANDSHAKE),
                 "drained": In(1),
+                "skip": Out(1),
             }
         )
 
@@ -123,6 +136,18 @@ class IssueSequencer(wiring.Component):
         row_ends = Signal()
         abort = self._flag(m, handshake.abort, "abort_seen")
         line_start = Signal.like(self.address, init=1)
+        # Whether the next layer is a step's first, and where it starts.
+        opens = Signal()
+        parity = Signal()
+        gate = Signal()
+        judged = Signal()
+        owed = Signal(8)
+        m.d.comb += [
+            gate.eq(Mux(step == 0, handshake.rule_enabled, handshake.gated)),
+            handshake.skipped.eq(self.skip & bool(self.params.reads_lines)),
+        ]
+        m.d.sync += judged.eq((handshake.passed == step) & (handshake.parity == parity))
+        m.d.sync += owed.eq(owed + handshake.before_skipped - (self.skip & (not self.params.reads_lines)))
 
         # What a pass ends with is known before: ends are flags, computed a cycle ahead or, where nothing changes within
         # a pass of at least two cycles, a cycle behind.
@@ -230,10 +255,10 @@ class IssueSequencer(wiring.Component):
                     m.d.sync += pc.eq(self.params.loop)
                     m.d.sync += step.eq(step + 1)
                     with m.If(step == self.steps - 1):
-                        m.d.sync += [pc.eq(0), step.eq(0)]
+                        m.d.sync += [pc.eq(0), step.eq(0), parity.eq(~parity)]
                     m.next = "Refetch"
                 with m.Else():
-                    m.d.sync += pc.eq(pc + 1)
+                    m.d.sync += [pc.eq(pc + 1), opens.eq(pc == self.params.loop)]
                     m.d.sync += delay.eq(self.layout(read.data).delay)
                     m.next = "Start"
             with m.State("Refetch"):
@@ -243,6 +268,18 @@ class IssueSequencer(wiring.Component):
                 credit_ok = ~record.wait_credit | handshake.credit
                 with m.If(delay != 0):
                     m.d.sync += delay.eq(delay - 1)
+                if self.params.reads_lines:
+                    with m.Elif(opens & gate & ~judged):
+                        pass
+                    with m.Elif(opens & gate & handshake.skip):
+                        with m.If(self.drained & (handshake.rows_available >= self.rows)):
+                            m.d.comb += [self.skip.eq(1), handshake.rows_done.eq(self.rows)]
+                            m.d.sync += line_start.eq(line_stride.after(line_start))
+                        with m.Elif(abort & self.drained):
+                            m.next = "Restart"
+                else:
+                    with m.Elif(opens & (owed != 0)):
+                        m.d.comb += self.skip.eq(self.drained)
                 with m.Elif(features_ok & credit_ok):
                     m.d.comb += [
                         handshake.features_taken.eq(record.wait_features),
@@ -253,13 +290,20 @@ class IssueSequencer(wiring.Component):
                         y.eq(record.out_rows),
                         row_start.eq(Mux(record.lines, line_start, record.base)),
                     ]
+                    with m.If(opens):
+                        m.d.sync += handshake.gated.eq(gate)
                     m.next = "Row"
                 # A truncated frame ends where the next rows or features would be waited for.
                 with m.Elif(abort & record.wait_features & self.drained):
                     m.next = "Restart"
+                with m.If(self.skip):
+                    m.d.sync += step.eq(step + 1)
+                    with m.If(step == self.steps - 1):
+                        m.d.sync += [pc.eq(0), step.eq(0), parity.eq(~parity)]
+                        m.next = "Refetch"
             with m.State("Restart"):
                 m.d.comb += handshake.restart.eq(1)
-                m.d.sync += [pc.eq(0), step.eq(0)]
+                m.d.sync += [pc.eq(0), step.eq(0), parity.eq(~parity)]
                 m.next = "Refetch"
             with m.State("Row"):
                 m.d.sync += [

@@ -36,6 +36,7 @@ class LineBuffer(wiring.Component):
     started : the first pixel of a frame was taken; ended : all rows of a frame are in the buffer, or it was cut off.
     errors : of the frame, valid with `ended`.
     abort : the frame was cut off and all its rows were taken; until `aborted`.
+    ignored : nobody looks at this frame's pixels any more; they are counted and not stored.
     """
 
     def __init__(self, *, width: int, rows: int, steps: int, columns: int, line_rows: int) -> None:
@@ -58,6 +59,7 @@ class LineBuffer(wiring.Component):
                 "errors": Out(Errors),
                 "abort": Out(1),
                 "aborted": In(1),
+                "ignored": In(1),
             }
         )
 
@@ -151,7 +153,7 @@ class LineBuffer(wiring.Component):
                         take_pixel()
             with m.State("Store"):
                 m.d.sync += [
-                    write.en.eq(1),
+                    write.en.eq(~self.ignored),
                     write.addr.eq(row_base + word + self._times_words(m, colour)),
                     write_colour.eq(colour),
                 ]

@@ -1,14 +1,15 @@
-"""From logits to results: arg-max, step and frame numbers, and what was wrong with the frame."""
+"""From logits to results: arg-max, early termination, step and frame numbers, and what was wrong with the frame."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from amaranth.hdl import Module, Signal, signed
+from amaranth.hdl import Module, Mux, Signal, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from .interfaces import Errors, confidence_layout, result_layout
+from .termination import Rule, Termination
 
 
 class ResultUnit(wiring.Component):
@@ -17,6 +18,9 @@ class ResultUnit(wiring.Component):
     logit_valid, logit : logits of a step in ascending order.
     cut : the frame ends without further steps (truncated).
     errors : of the frame that is being finished.
+    rule, gated, skipped, passed, parity, skip, stopped : see :class:`~rasca_hw.termination.Termination`.
+    ready : whether an early decision may be made.
+    classified : a pulse with each step's classification.
     decided : a pulse with each frame's end; `results` holds from the next cycle until read.
     confidences, results : one item a step, one a frame. An item not read in time is lost; `overrun` says so in the
         next result.
@@ -31,6 +35,15 @@ class ResultUnit(wiring.Component):
                 "logit": In(signed(32)),
                 "cut": In(1),
                 "errors": In(Errors),
+                "rule": In(Rule),
+                "gated": In(1),
+                "skipped": In(1),
+                "passed": Out(8),
+                "parity": Out(1),
+                "skip": Out(1),
+                "stopped": Out(1),
+                "ready": In(1),
+                "classified": Out(1),
                 "decided": Out(1),
                 "confidences": Out(stream.Signature(confidence_layout(classes))),
                 "results": Out(stream.Signature(result_layout(classes))),
@@ -44,7 +57,8 @@ class ResultUnit(wiring.Component):
         best = Signal(signed(32))
         klass = Signal(4)
         complete = Signal()
-        step = Signal(8)
+        finished = Signal()
+        rival = Signal(signed(32))
         frame = Signal(16)
         overrun = Signal()
         m.d.sync += complete.eq(0)
@@ -53,14 +67,42 @@ class ResultUnit(wiring.Component):
             m.d.sync += index.eq(index + 1)
             with m.If((index == 0) | (self.logit > best)):
                 m.d.sync += [best.eq(self.logit), klass.eq(index)]
+            with m.If((index != 1) & ((index == 0) | (self.logit > rival))):
+                m.d.sync += rival.eq(self.logit)
             with m.If(index == self.classes - 1):
-                m.d.sync += [index.eq(0), complete.eq(1), step.eq(step + 1)]
+                m.d.sync += [index.eq(0), complete.eq(1)]
+
+        m.submodules.termination = termination = Termination(steps=self.steps)
+        early, was_early = Signal(), Signal()
+        m.d.comb += [
+            early.eq(termination.decide & self.ready),
+            termination.rule.eq(self.rule),
+            termination.gated.eq(self.gated),
+            termination.complete.eq(complete),
+            termination.margin.eq(logits[1] - rival),
+            termination.skipped.eq(self.skipped),
+            termination.cut.eq(self.cut),
+            termination.taken.eq(early),
+            self.passed.eq(termination.passed),
+            self.parity.eq(termination.parity),
+            self.skip.eq(termination.skip),
+            self.stopped.eq(termination.stopped),
+        ]
+        step = Signal(8)
+        last = termination.passed == self.steps - 1
 
         confidence, result = self.confidences, self.results
         for item in (confidence, result):
             with m.If(item.ready):
                 m.d.sync += item.valid.eq(0)
-        m.d.sync += self.decided.eq(self.cut | (complete & (step == self.steps)))
+        # `passed` counts a step some cycles after its logits.
+        m.d.comb += step.eq(Mux(was_early, termination.reached, termination.passed + (complete | finished)))
+        m.d.comb += self.classified.eq(complete)
+        m.d.sync += [
+            was_early.eq(early),
+            finished.eq(complete & last),
+            self.decided.eq((self.cut & ~termination.stopped) | (complete & last) | early),
+        ]
         with m.If(complete):
             with m.If(confidence.valid & ~confidence.ready):
                 m.d.sync += overrun.eq(1)
@@ -71,7 +113,7 @@ class ResultUnit(wiring.Component):
                     confidence.payload.logits.eq(logits),
                 ]
         with m.If(self.decided):
-            m.d.sync += [step.eq(0), frame.eq(frame + 1)]
+            m.d.sync += frame.eq(frame + 1)
             with m.If(result.valid & ~result.ready):
                 m.d.sync += overrun.eq(1)
             with m.Else():

@@ -70,7 +70,7 @@ def expected_tensors(plan: LayerPlan, group: int, step: Trace) -> Iterator[tuple
 
 
 def compare(build: Build, run: Run, frames: list[list[Trace]]) -> list[Comparison]:
-    """One comparison a frame. `frames[f][t]` is the integer model's trace of step t."""
+    """One comparison a frame. `frames[f]` are the integer model's traces of the steps that frame f made."""
     traces = [(e, g) for e, engine in enumerate(build.params.engines) for g in range(engine.groups)]
     parts: list[list[Comparison]] = [[] for _ in frames]
     for trace, (e, g) in enumerate(traces):
@@ -78,11 +78,15 @@ def compare(build: Build, run: Run, frames: list[list[Trace]]) -> list[Compariso
         mine = run.writes[run.writes["trace"] == trace]
         for i, plan in enumerate(engine.plans):
             writes = mine[mine["instruction"] == i]
-            steps = 1 if i < engine.params.loop else build.params.steps
+            before = 0
             for f, frame in enumerate(frames):
-                parts[f].append(_layer(plan, g, writes, frame[:steps], f * steps))
+                steps = frame[:1] if i < engine.params.loop else frame
+                parts[f].append(_layer(plan, g, writes, steps, before))
+                before += len(steps)
+    before = 0
     for f, frame in enumerate(frames):
-        parts[f].append(_logits(run, frame, f))
+        parts[f].append(_logits(run, frame, before))
+        before += len(frame)
     return [_total(p) for p in parts]
 
 
@@ -121,8 +125,8 @@ def _signed(byte: int, unsigned: bool) -> int:
     return byte if unsigned or byte < 128 else byte - 256
 
 
-def _logits(run: Run, steps: list[Trace], frame: int) -> Comparison:
-    got = run.confidences["logits"][frame * len(steps) : (frame + 1) * len(steps)]
+def _logits(run: Run, steps: list[Trace], before: int) -> Comparison:
+    got = run.confidences["logits"][before : before + len(steps)]
     want = np.stack([s["classifier.output"] for s in steps])
     if got.shape != want.shape:
         return Comparison(want.size, want.size, Mismatch("classifier.output", len(got), 0, 0, 0, int(want[-1][0]), -1))

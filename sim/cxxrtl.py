@@ -10,6 +10,7 @@ import hashlib
 import os
 import subprocess
 import tempfile
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,6 +21,7 @@ from amaranth.back import rtlil
 from numpy.typing import NDArray
 
 from fpga.tools import find
+from rasca_hw.counters import REGISTERS
 from rasca_hw.params import AcceleratorParams
 from rasca_hw.rom import banks
 from rasca_nn.errors import RascaError
@@ -61,6 +63,11 @@ def cache_folder() -> Path:
     return Path(os.environ.get("RASCA_CACHE", "build/simulators"))
 
 
+def register_count(params: AcceleratorParams) -> int:
+    """Counters that are read after each frame."""
+    return len(REGISTERS) + len(params.engines)
+
+
 def _without_weights(params: AcceleratorParams) -> AcceleratorParams:
     return replace(
         params,
@@ -86,7 +93,7 @@ def _glue(params: AcceleratorParams) -> str:
         "template <size_t N> static const cxxrtl::value<N> &now(const cxxrtl::value<N> &v) { return v; }",
         "template <size_t N> static const cxxrtl::value<N> &now(const cxxrtl::wire<N> &w) { return w.curr; }",
         "typedef cxxrtl_design::p_rasca Top;",
-        f"static const int TRACES = {len(traces)}, ENGINES = {len(params.engines)}, WORD_BYTES = {columns};",
+        f"static const int TRACES = {len(traces)}, REGISTERS = {register_count(params)}, WORD_BYTES = {columns};",
         "struct Write { uint64_t cycle; uint16_t address; uint8_t trace, instruction; uint8_t word[WORD_BYTES]; };",
         "static bool read_trace(Top &top, int trace, Write &write) {\n    switch (trace) {",
     ]
@@ -224,6 +231,7 @@ class Simulator:
             function.argtypes = [ctypes.c_void_p, ctypes.POINTER(ctypes.c_uint64)]
         for name in ("free", "cycle", "clear"):
             getattr(lib, f"rasca_{name}").argtypes = [ctypes.c_void_p]
+        lib.rasca_set.argtypes = [ctypes.c_void_p, ctypes.c_uint32, ctypes.c_uint32]
         self._handle = lib.rasca_new(str(vcd).encode() if vcd else b"")
         for i, (_, words) in enumerate(loaded_memories(params)):
             lib.rasca_load(self._handle, i, len(words), words.shape[1], np.ascontiguousarray(words))
@@ -236,6 +244,11 @@ class Simulator:
     def traces(self) -> list[tuple[int, int]]:
         """(engine, lockstep group) of each value of `writes["trace"]`."""
         return [(e, g) for e, engine in enumerate(self.params.engines) for g in range(engine.groups)]
+
+    def set(self, registers: Mapping[int, int]) -> None:
+        """Writes registers (:mod:`rasca_hw.counters`), one a cycle."""
+        for address, value in registers.items():
+            self._lib.rasca_set(self._handle, address, value & 0xFFFFFFFF)
 
     def run(self, pixels: NDArray[np.uint32], frames: int, *, limit: int, trace: bool = True) -> Run:
         """Feeds pixels (see :func:`sim.frames.pixel_stream`) until `frames` results have come.
@@ -255,12 +268,11 @@ class Simulator:
             [("cycle", "<u8"), ("address", "<u2"), ("trace", "u1"), ("instruction", "u1"),
              ("word", "u1", self.params.engines[0].columns)], align=True,
         )  # fmt: skip
-        registers = 8 + len(self.params.engines)
         return Run(
             writes=self._collect("writes", write),
             results=_unpack(results["bits"], {"frame": 16, "klass": 4, "step": 8, "errors": 8}, classes),
             confidences=_unpack(confidences["bits"], {"step": 8}, classes),
-            counters=self._collect("counters", np.dtype("<u4")).reshape(-1, registers),
+            counters=self._collect("counters", np.dtype("<u4")).reshape(-1, register_count(self.params)),
             cycles=self._lib.rasca_cycle(self._handle) - start,
         )
 

@@ -1,5 +1,5 @@
 // Drives a CXXRTL model of sim.top.TracedAccelerator: pixels in, results, confidences, counters and every written word out.
-// The generated part before this file defines: the model's class `Top`, TRACES, ENGINES, WORD_BYTES,
+// The generated part before this file defines: the model's class `Top`, TRACES, REGISTERS, WORD_BYTES,
 // `load(Top &, int, uint32_t, const uint8_t *)` and `read_trace(Top &, int, Write &)`.
 
 #ifdef WITH_VCD
@@ -41,7 +41,6 @@ struct Simulation {
     }
 };
 
-static const int REGISTERS = 8 + ENGINES;
 
 extern "C" {
 
@@ -71,6 +70,16 @@ void rasca_free(Simulation *s) { delete s; }
 void rasca_load(Simulation *s, int memory, uint32_t words, uint32_t stride, const uint8_t *data) {
     for (uint32_t i = 0; i < words; i++)
         load(s->top, memory, i, data + i * stride);
+}
+
+// Writes a register, which takes a cycle.
+void rasca_set(Simulation *s, uint32_t address, uint32_t data) {
+    s->top.p_register.set<uint32_t>(address);
+    s->top.p_data.set<uint32_t>(data);
+    s->top.p_write.set<bool>(true);
+    s->settle();
+    s->edge();
+    s->top.p_write.set<bool>(false);
 }
 
 // Pixels: r | g << 8 | b << 16 | first << 24 | last << 25, or `1 << 31` for a cycle without one. Runs until `frames` more

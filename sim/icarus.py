@@ -24,7 +24,7 @@ from fpga.tools import find
 from rasca_hw.interfaces import confidence_layout, result_layout
 from rasca_hw.params import AcceleratorParams
 from rasca_nn.errors import RascaError
-from sim.cxxrtl import Run, SimulationError
+from sim.cxxrtl import Run, SimulationError, register_count
 from sim.top import TracedAccelerator
 
 TOP = "rasca"
@@ -157,6 +157,7 @@ def run_accelerator(
     limit: int,
     idle: str = "none",
     stall: str = "none",
+    settings: Mapping[int, int] | None = None,
     source: str | None = None,
     folder: Path | None = None,
 ) -> Run:
@@ -168,6 +169,7 @@ def run_accelerator(
     frames : results to wait for.
     idle, stall : patterns (:mod:`sim.benches.streams`) of cycles without a pixel, and without ready for results and
         confidences.
+    settings : registers to write before (:mod:`rasca_hw.counters`).
     source : Verilog of :class:`~sim.top.TracedAccelerator` where it is not the generated one (mutations).
 
     Raises
@@ -182,7 +184,8 @@ def run_accelerator(
         "limit": limit,
         "idle": idle,
         "stall": stall,
-        "registers": 8 + len(params.engines),
+        "registers": register_count(params),
+        "settings": np.array(sorted((settings or {}).items()), np.int64).reshape(-1, 2),
         "traces": np.array([(e, g) for e, engine in enumerate(params.engines) for g in range(engine.groups)]),
     }
     outcome = run_bench(text, "accelerator", case, folder=folder)
@@ -199,7 +202,7 @@ def run_accelerator(
         writes=writes,
         results=unpack(outcome["results"], result_layout(classes), classes),
         confidences=unpack(outcome["confidences"], confidence_layout(classes), classes),
-        counters=outcome["counters"].astype(np.uint32).reshape(-1, 8 + len(params.engines)),
+        counters=outcome["counters"].astype(np.uint32).reshape(-1, register_count(params)),
         cycles=int(outcome["cycles"]),
     )
 

@@ -28,6 +28,8 @@ class TracedAccelerator(wiring.Component):
             "confidences": Out(stream.Signature(confidence_layout(params.classes))),
             "register": In(8),
             "value": Out(32),
+            "write": In(1),
+            "data": In(32),
         }
         for e, engine in enumerate(params.engines):
             for g in range(engine.groups):
@@ -43,7 +45,12 @@ class TracedAccelerator(wiring.Component):
         connect(m, flipped(self.pixels), inner.pixels)
         connect(m, inner.results, flipped(self.results))
         connect(m, inner.confidences, flipped(self.confidences))
-        m.d.comb += [inner.register.eq(self.register), self.value.eq(inner.value)]
+        m.d.comb += [
+            inner.register.eq(self.register),
+            self.value.eq(inner.value),
+            inner.write.eq(self.write),
+            inner.data.eq(self.data),
+        ]
         for e, engine in enumerate(inner.engines):
             for g in range(engine.params.groups):
                 write = engine.write[g]

@@ -34,7 +34,12 @@ async def frames(dut: Any) -> None:
     """Sends the case's pixels and records what comes, until enough results have."""
     given = case.load()
     dut.register.value = 0
+    dut.write.value = 0
     edge = await case.start(dut)
+    for address, value in given["settings"].tolist():
+        dut.register.value, dut.data.value, dut.write.value = address, value & 0xFFFFFFFF, 1
+        await edge
+    dut.write.value = 0
     begin = case.cycle()
     driver = StreamDriver(dut, "pixels", edge, given["idle"])
     results = StreamMonitor(dut, "results", edge, given["stall"])

@@ -1,0 +1,93 @@
+"""Early termination in the integer model: the rule, and frames run under it (docs/numerics.md)."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from rasca_nn.errors import RascaError
+from rasca_nn.int8_file import Int8Model
+from rasca_nn.integer import IntegerNet
+
+
+@dataclass(frozen=True)
+class Rule:
+    """When a frame is decided before its end, and which row groups are passed over.
+
+    Parameters
+    ----------
+    threshold : probability of class 1 that `consecutive` steps in a row must reach (paper, supplement 2.1: 0.99, two
+        steps; released network: 0.99, one step).
+    lower : after a step at this probability or less the next group is passed over (released network: 0.005); None for
+        never.
+
+    Raises :class:`RascaError` for values out of range.
+    """
+
+    threshold: float = 0.99
+    consecutive: int = 2
+    lower: float | None = None
+
+    def __post_init__(self) -> None:
+        for name, value in (("threshold", self.threshold), ("lower", self.lower)):
+            if value is not None and not 0 < value < 1:
+                raise RascaError(f"early termination: {name} must lie between 0 and 1, not {value}")
+        if not 1 <= self.consecutive <= 255:
+            raise RascaError(f"early termination: consecutive must be 1 to 255, not {self.consecutive}")
+        if self.lower is not None and self.lower >= self.threshold:
+            raise RascaError(f"early termination: lower {self.lower} must be below threshold {self.threshold}")
+
+    def limits(self, scale: float) -> tuple[int, int]:
+        """Threshold and lower limit as margins of logits with that scale; the lower one 0 where there is none."""
+
+        def margin(probability: float) -> float:
+            return max(-(2.0**31), min(2.0**31 - 1, math.log(probability / (1 - probability)) / scale))
+
+        return math.ceil(margin(self.threshold)), math.floor(margin(self.lower)) if self.lower is not None else 0
+
+
+@dataclass(frozen=True)
+class Terminated:
+    """Frames under a rule.
+
+    `ran` bool ``[B, T]``: the row groups computed; `logits` int32 ``[B, T, classes]`` after each of them, 0 elsewhere;
+    `steps` ``[B]``: groups read or passed over at the decision; `final` ``[B, classes]``: the logits decided on.
+    """
+
+    ran: Tensor
+    logits: Tensor
+    steps: Tensor
+    final: Tensor
+
+
+def run(model: Int8Model, images: Tensor, rule: Rule) -> Terminated:
+    """Frames uint8 ``[B, h, w, 3]`` in the integer model under a rule."""
+    net = IntegerNet(model)
+    groups = net.groups(images)
+    features = net.heads(groups.flatten(0, 1), {}).unflatten(0, groups.shape[:2])
+    batch, count = groups.shape[:2]
+    threshold, lower = rule.limits(model.scales["classifier.output"])
+    hidden = net.start(batch)
+    stopped = torch.zeros(batch, dtype=torch.bool)
+    skip, streak = stopped.clone(), torch.zeros(batch, dtype=torch.int64)
+    ran = torch.zeros(batch, count, dtype=torch.bool)
+    logits = torch.zeros(batch, count, model.config.classes, dtype=torch.int32)
+    final, steps = logits[:, 0].clone(), torch.zeros(batch, dtype=torch.int64)
+    for t in range(count):
+        active = ~stopped & ~skip
+        moved = net.recur(net.project(features[:, t], hidden, {}), hidden, {})
+        hidden = torch.where(active[:, None, None], moved, hidden)
+        found = net.classify(hidden, {})
+        ran[:, t] = active
+        logits[active, t] = final[active] = found[active]
+        rivals = torch.cat([found[:, :1], found[:, 2:]], 1).amax(1).long()
+        margin = found[:, 1].long() - rivals
+        streak = torch.where(active, torch.where(margin >= threshold, streak + 1, 0), streak)
+        steps = torch.where(active, t + 1, steps)
+        stopped = stopped | (active & (streak >= rule.consecutive))
+        skip = active & ~stopped & (margin <= lower) if rule.lower is not None else skip
+    # A frame whose last group is passed over is decided before it, one group from the end.
+    return Terminated(ran, logits, steps, final)
