@@ -46,6 +46,15 @@ def drain_latency(params: EngineParams) -> int:
     return sum_latency() + post_params(params).value_stage + 3
 
 
+def settle_cycles(params: EngineParams) -> int:
+    """Cycles from the last sum of row 0 to the end of all that follows from it.
+
+    A drained pass still travels through post-processing, and the drain sequencer takes up the next layer: a restart
+    must not come before the last word or logit, nor while the sequencer cannot see it.
+    """
+    return drain_latency(params) + pool_latency(params) + params.rows
+
+
 def softmax_latency(params: EngineParams) -> int:
     """Cycles from the sum of row 0's last score to the write of the word that ends with its first weight."""
     assert params.spatial is not None
@@ -136,9 +145,7 @@ class Engine(wiring.Component):
         ]
         in_flight = Signal(8)
         m.d.sync += in_flight.eq(in_flight + seq.last - drain.pass_done)
-        # A drained pass still travels through post-processing, and the drain sequencer takes up the next layer: a
-        # restart must not come before the last word or logit, nor while the sequencer cannot see it.
-        settle = drain_latency(params) + pool_latency(params) + params.rows
+        settle = settle_cycles(params)
         settling = Signal(range(settle + 1))
         with m.If(in_flight != 0):
             m.d.sync += settling.eq(settle)

@@ -6,9 +6,11 @@ The pixel source always has a pixel and results are read at once. What comes out
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from rasca_hw import array, feeder
+from rasca_hw import array, feeder, termination
+from rasca_hw.engine import settle_cycles, sum_latency
 from rasca_hw.issue import ROW_OVERHEAD, STEP_OVERHEAD
 from rasca_hw.lines import COLOURS
 from rasca_hw.program import Mode
@@ -21,6 +23,12 @@ FULL_LATENCY = 2
 """Cycles from the last get of a set of features to `full`."""
 LOGIT_LATENCY = feeder.LATENCY + array.LATENCY + 7
 """Cycles from the last tap of a class in row 0 to the decision."""
+
+
+JUDGED_LATENCY = termination.LATENCY
+"""Cycles from the decision, if it were the last step's, to the one in which the next step may begin."""
+EARLY_LATENCY = termination.LATENCY
+"""Cycles by which an early decision is later than the last step's would be."""
 
 
 @dataclass(frozen=True)
@@ -72,25 +80,39 @@ class _Engine:
         self.prologue = engine.plans[: engine.params.loop]
         self.loop = engine.plans[engine.params.loop :]
         self.fetch = 1
+        self.last_tap = 0
         self.writes: list[int] = []
 
     def run(self, plan: LayerPlan, ready: int = 0) -> int:
         """Runs a layer that may start at cycle `ready` or later; returns its first tap."""
         first = max(self.fetch + 1 + plan.delay, ready) + 1 + ROW_OVERHEAD
         self.fetch = first + plan.last_pass + plan.pass_cycles + plan.gap
+        self.last_tap = self.fetch - plan.gap - 1
         _, times = write_times(plan, self.params)
         self.writes += (first + times).tolist() + (first + pooled_times(plan, self.params)).tolist()
         return first
 
-    def run_lines(self, plan: LayerPlan, lines: _Lines, row: int) -> None:
+    def run_lines(self, plan: LayerPlan, lines: _Lines, row: int, ready: int = 0) -> None:
         """Runs the layer that reads the line buffer from row `row` on; each output row waits for its last input row."""
-        self.fetch += 2 + plan.delay
+        self.fetch = max(self.fetch + 1 + plan.delay, ready) + 1
         for y in range(plan.op.out_rows):
             first = max(self.fetch, lines.row(row + y + plan.op.kernel_height - 1)) + ROW_OVERHEAD
             self.fetch = first + plan.groups * plan.blocks * (plan.pass_cycles + plan.gap)
             last = y == plan.op.out_rows - 1
             if plan.op.frees:
                 lines.freed += [self.fetch] * (plan.op.kernel_height if last else 1)
+
+
+    def drained(self) -> int:
+        """First cycle in which nothing that was started is in flight any more."""
+        return self.last_tap + sum_latency() + self.params.columns + settle_cycles(self.params)
+
+    def skip(self, ready: int, *, wraps: bool) -> int:
+        """Leaves a step out in cycle `ready` or later; returns the cycle."""
+        cycle = max(self.fetch + 1 + self.loop[0].delay, self.drained(), ready)
+        # Without a wrap it is at the step's first layer again, whose delay is over.
+        self.fetch = cycle + 2 if wraps else cycle - self.loop[0].delay
+        return cycle
 
 
 def _delivered(plan: LayerPlan, sender: _Engine, receiver: _Engine, first: int) -> int:
@@ -115,25 +137,40 @@ def _decided(plan: LayerPlan, first: int) -> int:
     return first + int(plan.pass_start(0, group, 0)) + plan.pass_cycles - 1 + row + LOGIT_LATENCY
 
 
-def estimate(build: Build, frames: int = 3) -> list[FrameCycles]:
-    """Cycles of each of the first frames of a stream without pauses, from reset."""
+def estimate(build: Build, frames: int = 3, ran: Sequence[Sequence[bool]] | None = None) -> list[FrameCycles]:
+    """Cycles of each of the first frames of a stream without pauses, from reset.
+
+    `ran`: for each frame which of its steps are made, for frames under early termination; all without.
+    """
     lines = _Lines(build)
     engines = [_Engine(e) for e in build.engines]
     heads, back = engines[0], engines[-1]
+    steps, rows = build.params.steps, build.params.rows
     row = 0
-    full = free = 0
+    full = free = judged = 0
     decisions: list[int] = []
     for frame in range(frames):
+        made = ran[frame] if ran else [True] * steps
         for engine in engines:
             for plan in engine.prologue:
                 engine.run(plan)
-        for _ in range(build.params.steps):
+        for step in range(steps):
+            if not made[step]:
+                wraps = step == steps - 1
+                row += rows
+                skipped = heads.skip(max(judged, lines.row(row - 1)), wraps=wraps)
+                lines.freed += [skipped + 1] * rows
+                if back is not heads:
+                    back.skip(skipped + 1, wraps=wraps)
+                continue
             back.writes = [t for t in back.writes if t >= heads.fetch]
+            opening = judged if ran else 0
             for engine in engines:
                 for plan in engine.loop:
                     if plan.op.lines:
-                        engine.run_lines(plan, lines, row)
-                        row += build.params.rows if plan.op.frees else 0
+                        engine.run_lines(plan, lines, row, opening)
+                        opening = 0
+                        row += rows if plan.op.frees else 0
                         continue
                     ready = free if "credit" in plan.op.waits else full if "features" in plan.op.waits else 0
                     first = engine.run(plan, ready)
@@ -143,12 +180,21 @@ def estimate(build: Build, frames: int = 3) -> list[FrameCycles]:
                         free = engine.fetch
                     if plan.op.mode == Mode.LOGITS:
                         decisions[frame:] = [_decided(plan, first)]
+                        judged = decisions[frame] + JUDGED_LATENCY
                 engine.fetch += STEP_OVERHEAD
+        if not made[-1]:
+            decisions[frame] = _early(decisions[frame], lines.ended[frame])
     return [
         FrameCycles(
             frame_cycles=decided - lines.first_pixel[f],
-            latency=decided - lines.ended[f],
+            latency=max(0, decided - lines.ended[f]),
             interval=decided - (decisions[f - 1] if f else 0),
         )
         for f, decided in enumerate(decisions)
     ]
+
+
+def _early(decided: int, ended: int) -> int:
+    """When a frame is decided early, from when its last classification would have decided it; `ended`: its last row."""
+    due = decided + EARLY_LATENCY
+    return ended + FIFO_LATENCY + 1 if ended <= due - 1 < ended + FIFO_LATENCY else due
