@@ -99,6 +99,9 @@ def random_int8_model(config: RaScaNetConfig, seed: int, kind: Kind = "uniform")
     scales = dict.fromkeys(layers, 1 / 64)
     scales |= dict.fromkeys([n for n in ("attention.excite", "gru.reset", "gru.update") if n in layers], SIGMOID_STEP)
     scales["gru.candidate"] = TANH_STEP
+    # Probabilities of all kinds, so that early termination has something to decide on.
+    last = layers["classifier.output"].weight.astype(np.float64)
+    scales["classifier.output"] = 1 / max(1.0, 16 * float(np.sqrt(np.square(last).sum((1, 2, 3))).max()))
     spatial: tuple[SpatialShifts, ...] = ()
     if config.spatial_attention != "off":
         tables["exp"] = exp_table()

@@ -102,7 +102,6 @@ class _Engine:
             if plan.op.frees:
                 lines.freed += [self.fetch] * (plan.op.kernel_height if last else 1)
 
-
     def drained(self) -> int:
         """First cycle in which nothing that was started is in flight any more."""
         return self.last_tap + sum_latency() + self.params.columns + settle_cycles(self.params)

@@ -245,17 +245,22 @@ class Simulator:
         """(engine, lockstep group) of each value of `writes["trace"]`."""
         return [(e, g) for e, engine in enumerate(self.params.engines) for g in range(engine.groups)]
 
-    def set(self, registers: Mapping[int, int]) -> None:
-        """Writes registers (:mod:`rasca_hw.counters`), one a cycle."""
-        for address, value in registers.items():
-            self._lib.rasca_set(self._handle, address, value & 0xFFFFFFFF)
-
-    def run(self, pixels: NDArray[np.uint32], frames: int, *, limit: int, trace: bool = True) -> Run:
-        """Feeds pixels (see :func:`sim.frames.pixel_stream`) until `frames` results have come.
+    def run(
+        self,
+        pixels: NDArray[np.uint32],
+        frames: int,
+        *,
+        limit: int,
+        trace: bool = True,
+        settings: Mapping[int, int] | None = None,
+    ) -> Run:
+        """Writes registers, then feeds pixels (see :func:`sim.frames.pixel_stream`) until `frames` results have come.
 
         Raises SimulationError if they have not come after `limit` cycles.
         """
         self._lib.rasca_clear(self._handle)
+        for address, value in (settings or {}).items():
+            self._lib.rasca_set(self._handle, address, value & 0xFFFFFFFF)
         start = self._lib.rasca_cycle(self._handle)
         done = self._lib.rasca_run(self._handle, pixels, len(pixels), frames, limit, int(trace))
         if done < frames:

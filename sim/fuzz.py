@@ -13,6 +13,7 @@ from rasca_nn.config import CHOICES, CONVS, LIMITS, RaScaNetConfig
 from rasca_nn.errors import RascaError
 from rasca_nn.int8_file import layer_shapes
 from rasca_nn.random_model import Kind
+from rasca_nn.termination import Rule
 from rtl_gen.target import target_from_dict
 from sim.random_case import MAX_SEED, Case, Pictures
 
@@ -45,7 +46,7 @@ def _draw(r: random.Random) -> Case:
     if r.random() < 0.5:
         name = r.choice([*LARGE, "width", "width", "width"])
         most[name] = LARGE[name]
-    rows, steps = r.choice([1, 3, 5, 5, 5, 7, 7, 9, 9]), r.randint(1, 3)
+    rows, steps = r.choice([1, 3, 5, 5, 5, 7, 7, 9, 9]), r.choice([1, 2, 2, 3, 3, 5])
     config: dict[str, Any] = {
         "name": "random",
         "height": rows * steps + r.choice([0, r.randint(0, rows - 1)]),
@@ -90,7 +91,13 @@ def _draw(r: random.Random) -> Case:
         images=r.choice(["noise", "noise", "noise", *get_args(Pictures)]),
         seed=r.randint(0, MAX_SEED),
         frames=r.choice([1, 2, 2, 2, 3]),
+        rule=_rule(r) if r.random() < 0.4 else None,
     )
+
+
+def _rule(r: random.Random) -> Rule:
+    threshold = r.uniform(0.3, 0.99)
+    return Rule(threshold, r.randint(1, 3), threshold * r.uniform(0.2, 0.99) if r.random() < 0.6 else None)
 
 
 def _work(case: Case) -> int:
@@ -114,6 +121,8 @@ def _changes(case: dict[str, Any]) -> Iterator[list[Change]]:
     config, target = case["config"], case["target"]
     rows = config["rows"]
     yield [{"frames": n} for n in _below(case["frames"], 1)]
+    if case["rule"]:
+        yield [{"rule": None}, {"rule": {**case["rule"], "lower": None}}]
     yield [{"config.height": rows * n} for n in _below(-(-config["height"] // rows), 1)]
     yield [{"config.heads": n} for n in _below(config["heads"], 1)]
     yield [{"config.channels": [min(n, c) for c in config["channels"]]} for n in _below(max(config["channels"]), 1)]

@@ -22,7 +22,7 @@ def draw(found: Simulated, out: Path) -> None:
         1, 3, figsize=(8, 4.2), width_ratios=(6, 0.4, 2.4), layout="constrained", sharey=True
     )
     photo.imshow(found.pixels, aspect="auto", extent=(0, found.pixels.shape[1], height, 0))
-    photo.set_title(f"{found.image.name}: {found.to_dict()['label']}, {found.confidence[-1]:.3f}")
+    photo.set_title(f"{found.image.name}: {found.to_dict()['label']}, {found.probability:.3f}")
     photo.set_xticks([])
     photo.set_ylabel("row")
     bar.imshow(

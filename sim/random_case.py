@@ -20,13 +20,14 @@ from rasca_nn.config import RaScaNetConfig
 from rasca_nn.errors import RascaError
 from rasca_nn.int8_file import Int8Model
 from rasca_nn.random_model import Kind, random_int8_model
+from rasca_nn.termination import Rule
 from rtl_gen.build import Build, build
 from rtl_gen.estimate import FrameCycles, estimate
 from rtl_gen.target import Target, TargetError, target_from_dict
 from sim.compare import Trace, compare
 from sim.cxxrtl import Run, SimulationError, Simulator, compile_simulator
 from sim.frames import pixel_stream
-from sim.simulate import Icarus, cycle_limit, traces
+from sim.simulate import Icarus, cycle_limit, settings, traces
 
 Pictures = Literal["zeros", "full", "spike", "checker", "gradient", "noise"]
 """All black, all white, one white pixel, a chess board, a ramp, every byte random; from the simplest on."""
@@ -53,6 +54,7 @@ class Case:
     images : what is on the pictures, see :data:`Pictures`.
     seed : of weights and pictures, 0 to 2^32 - 1.
     frames : pictures in the stream, 1 to 8; the first comes after a reset, the others without a pause.
+    rule : early termination; None for none.
     """
 
     config: RaScaNetConfig
@@ -61,6 +63,7 @@ class Case:
     images: Pictures
     seed: int
     frames: int
+    rule: Rule | None
 
     def __post_init__(self) -> None:
         for name, known in (("weights", get_args(Kind)), ("images", get_args(Pictures))):
@@ -89,11 +92,13 @@ class Case:
         for key in known:
             if key not in values:
                 raise CaseError(f"{key} is missing")
-        for key in ("config", "target"):
+        for key in ("config", "target", *(["rule"] if values["rule"] is not None else [])):
             if not isinstance(values[key], dict):
                 raise CaseError(f"{key} must be an object, not {values[key]!r}")
         values["config"] = RaScaNetConfig.from_dict(values["config"])
         values["target"] = target_from_dict(values["target"])
+        if values["rule"] is not None:
+            values["rule"] = Rule.from_dict(values["rule"])
         return cls(**values)
 
     @classmethod
@@ -166,9 +171,11 @@ def run_case(case: Case, simulator: str = "cxxrtl", vcd: Path | None = None) -> 
     estimated: tuple[FrameCycles, ...] = ()
     try:
         made = build(case.model(), case.target)
-        estimated = tuple(estimate(made, case.frames))
         pictures = case.pictures()
-        return _judge(made, _run(made, pictures, simulator, vcd), traces(made.model, pictures), estimated)
+        expected, ran = traces(made.model, pictures, case.rule)
+        estimated = tuple(estimate(made, case.frames, ran.tolist() if case.rule else None))
+        run = _run(made, pictures, settings(made.model, case.rule), simulator, vcd)
+        return _judge(made, run, expected, ran, estimated)
     except SimulationError as error:
         fault = str(error)
     except RascaError:
@@ -186,18 +193,25 @@ def fails(case: Case, simulator: str) -> bool:
         return False
 
 
-def _run(made: Build, pictures: NDArray[np.uint8], simulator: str, vcd: Path | None) -> Run:
+def _run(made: Build, pictures: NDArray[np.uint8], rule: dict[int, int], simulator: str, vcd: Path | None) -> Run:
     pixels = np.concatenate([pixel_stream(picture) for picture in pictures])
     limit = cycle_limit(made, len(pictures))
     if simulator == "icarus":
-        return Icarus(made).run(pixels, len(pictures), limit=limit)
+        return Icarus(made).run(pixels, len(pictures), limit=limit, settings=rule)
     # Each case is another design, so that nothing is gained by keeping what was compiled.
     with tempfile.TemporaryDirectory(prefix="rasca-case-") as folder:
         library = compile_simulator(made.params, vcd=vcd is not None, brief=True, folder=Path(folder))
-        return Simulator(made.params, vcd=vcd, library=library).run(pixels, len(pictures), limit=limit)
+        machine = Simulator(made.params, vcd=vcd, library=library)
+        return machine.run(pixels, len(pictures), limit=limit, settings=rule)
 
 
-def _judge(made: Build, run: Run, expected: list[list[Trace]], estimated: tuple[FrameCycles, ...]) -> Outcome:
+def _judge(
+    made: Build,
+    run: Run,
+    expected: list[list[Trace]],
+    ran: NDArray[np.bool_],
+    estimated: tuple[FrameCycles, ...],
+) -> Outcome:
     """Layers, then results, then cycles."""
     comparisons = compare(made, run, expected)
     faults = [f"frame {f}: {c.first}" for f, c in enumerate(comparisons) if c.first]
@@ -207,7 +221,7 @@ def _judge(made: Build, run: Run, expected: list[list[Trace]], estimated: tuple[
     names = ("frame", "class", "step", "errors", "logits")
     for f, (result, steps) in enumerate(zip(run.results, expected, strict=True)):
         logits = steps[-1]["classifier.output"].ravel().tolist()
-        wanted = (f, int(np.argmax(logits)), len(steps), 0, logits)
+        wanted = (f, int(np.argmax(logits)), int(np.flatnonzero(ran[f])[-1]) + 1, 0, logits)
         got = [result[key].tolist() for key in ("frame", "klass", "step", "errors", "logits")]
         for name, value, right in zip(names, got, wanted, strict=True):
             compared += 1

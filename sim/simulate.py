@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -12,10 +12,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from rasca_hw.counters import REGISTERS
-from rasca_nn import integer
+from rasca_hw.counters import REGISTERS, RULE
+from rasca_nn import integer, termination
 from rasca_nn.data import load_image
 from rasca_nn.int8_file import Int8Model
+from rasca_nn.termination import Rule
 from rtl_gen.build import Build
 from rtl_gen.estimate import estimate
 from sim.compare import Comparison, Trace, compare
@@ -26,14 +27,23 @@ from sim.frames import pixel_stream
 class Machine(Protocol):
     """A simulator with a model loaded: see :class:`sim.cxxrtl.Simulator`."""
 
-    def run(self, pixels: NDArray[np.uint32], frames: int, *, limit: int, trace: bool = True) -> Run: ...
+    def run(
+        self,
+        pixels: NDArray[np.uint32],
+        frames: int,
+        *,
+        limit: int,
+        trace: bool = True,
+        settings: Mapping[int, int] | None = None,
+    ) -> Run: ...
 
 
 @dataclass(frozen=True)
 class Simulated:
     """One photo: what the hardware decided and how it compares.
 
-    `confidence` [steps] is the probability of class 1 after each row group; `cycles` are from the first pixel to the
+    `confidence` [steps] is the probability of class 1 after each row group, NaN for groups that were not computed;
+    `probability` that of the decision and `step` the groups done with then; `cycles` are from the first pixel to the
     decision, `interval` those from the decision before (None for the first frame after a reset), each with its
     estimate; `busy` is the share of the multipliers' cycles with a product that counts, over the interval, else over
     `cycles`.
@@ -43,6 +53,8 @@ class Simulated:
     pixels: NDArray[np.uint8]
     klass: int
     confidence: NDArray[np.float64]
+    probability: float
+    step: int
     cycles: int
     estimated: int
     interval: int | None
@@ -51,6 +63,11 @@ class Simulated:
     estimated_latency: int
     busy: float
     comparison: Comparison
+
+    @property
+    def groups(self) -> int:
+        """Row groups computed."""
+        return int((~np.isnan(self.confidence)).sum())
 
     @property
     def ok(self) -> bool:
@@ -66,8 +83,10 @@ class Simulated:
             "image": str(self.image),
             "class": self.klass,
             "label": "person" if self.klass == 1 else "no person",
-            "probability": round(float(self.confidence[-1]), 6),
-            "steps": len(self.confidence),
+            "probability": round(self.probability, 6),
+            "steps": self.step,
+            "groups": self.groups,
+            "saved": round(1 - self.groups / len(self.confidence), 4),
             "cycles": self.cycles,
             "estimated_cycles": self.estimated,
             "interval_cycles": self.interval,
@@ -78,7 +97,7 @@ class Simulated:
             "compared": self.comparison.compared,
             "mismatches": self.comparison.mismatches,
             "first_mismatch": str(first) if first else None,
-            "confidence": [round(float(p), 6) for p in self.confidence],
+            "confidence": [None if np.isnan(p) else round(float(p), 6) for p in self.confidence],
         }
 
 
@@ -89,15 +108,39 @@ def probability(model: Int8Model, logits: NDArray[Any]) -> NDArray[np.float64]:
     return np.asarray(share[..., 1] / share.sum(-1))
 
 
-def traces(model: Int8Model, images: NDArray[np.uint8]) -> list[list[Trace]]:
-    """The integer model's tensors: for each image [h, w, 3] of a batch, for each step, by name."""
-    steps = integer.run(model, torch.from_numpy(images))
-    return [[{n: v[i].numpy().astype(np.int64) for n, v in step.items()} for step in steps] for i in range(len(images))]
+def traces(
+    model: Int8Model, images: NDArray[np.uint8], rule: Rule | None = None
+) -> tuple[list[list[Trace]], NDArray[np.bool_]]:
+    """The integer model's tensors, for each image [h, w, 3] of a batch and each of its steps by name, and which steps
+    are made [B, T].
+    """
+    batch = torch.from_numpy(images)
+    if rule:
+        steps: list[integer.Trace] = []
+        ran = termination.run(model, batch, rule, steps).ran.numpy()
+    else:
+        steps = integer.run(model, batch)
+        ran = np.ones((len(images), len(steps)), np.bool_)
+    found = [[_of_image(step, i) for step, made in zip(steps, row, strict=True) if made] for i, row in enumerate(ran)]
+    return found, ran
+
+
+def _of_image(step: integer.Trace, i: int) -> Trace:
+    return {name: value[i].numpy().astype(np.int64) for name, value in step.items()}
+
+
+def settings(model: Int8Model, rule: Rule | None) -> dict[int, int]:
+    """The registers of early termination (:mod:`rasca_hw.counters`) for a rule."""
+    if rule is None:
+        return {RULE: 0}
+    threshold, lower = rule.limits(model.scales["classifier.output"])
+    switches = 1 | (rule.lower is not None) << 1 | rule.consecutive << 8
+    return {RULE: switches, RULE + 1: threshold, RULE + 2: lower}
 
 
 def cycle_limit(build: Build, frames: int) -> int:
     """Cycles after which a run has gone wrong: twice what the engines need one after another."""
-    step = sum(e.step_cycles + e.prologue_cycles for e in build.engines)
+    step = 500 + sum(e.step_cycles + e.prologue_cycles for e in build.engines)
     pixels = build.model.config.height * build.model.config.width * 4
     return 2 * frames * (build.params.steps * step + pixels) + 10_000
 
@@ -109,8 +152,9 @@ def simulate(
     progress: Callable[[int, int], None] | None = None,
     *,
     stream: bool = False,
+    rule: Rule | None = None,
 ) -> list[Simulated]:
-    """Each photo alone on a machine fresh from reset, or all as one stream of frames.
+    """Each photo alone on a machine fresh from reset, or all as one stream of frames; with early termination by `rule`.
 
     Raises RascaError for a photo that cannot be read.
     """
@@ -118,24 +162,27 @@ def simulate(
     photos = np.stack([load_image(path, config.height, config.width) for path in images])
     found: list[Simulated] = []
     for start, end in [(0, len(images))] if stream else [(i, i + 1) for i in range(len(images))]:
-        found += _run(build, images[start:end], photos[start:end], machine())
+        found += _run(build, images[start:end], photos[start:end], machine(), rule)
         if progress:
             progress(end, len(images))
     return found
 
 
-def _run(build: Build, images: list[Path], photos: NDArray[np.uint8], machine: Machine) -> list[Simulated]:
+def _run(
+    build: Build, images: list[Path], photos: NDArray[np.uint8], machine: Machine, rule: Rule | None
+) -> list[Simulated]:
     """A stream of frames from reset on."""
     frames = len(images)
     pixels = np.concatenate([pixel_stream(photo) for photo in photos])
-    run = machine.run(pixels, frames, limit=cycle_limit(build, frames))
-    comparisons = compare(build, run, traces(build.model, photos))
-    steps = build.params.steps
-    if len(run.confidences) != frames * steps:
-        raise SimulationError(f"{len(run.confidences)} confidences came for {frames} frames of {steps} steps")
-    confidences = run.confidences["logits"].reshape(frames, steps, -1)
+    run = machine.run(pixels, frames, limit=cycle_limit(build, frames), settings=settings(build.model, rule))
+    steps, ran = traces(build.model, photos, rule)
+    comparisons = compare(build, run, steps)
+    if len(run.confidences) != ran.sum():
+        raise SimulationError(f"{len(run.confidences)} confidences came for {frames} frames of {ran.sum()} steps")
+    confidences = np.full(ran.shape, np.nan)
+    confidences[ran] = probability(build.model, run.confidences["logits"])
     found = []
-    for f, expected in enumerate(estimate(build, frames)):
+    for f, expected in enumerate(estimate(build, frames, ran.tolist() if rule else None)):
         registers = dict(zip(REGISTERS, (int(v) for v in run.counters[f]), strict=False))
         cycles = registers["interval"] if f else registers["frame_cycles"]
         products = int(run.counters[f][len(REGISTERS) :].sum())
@@ -144,7 +191,9 @@ def _run(build: Build, images: list[Path], photos: NDArray[np.uint8], machine: M
                 image=images[f],
                 pixels=photos[f],
                 klass=int(run.results["klass"][f]),
-                confidence=probability(build.model, confidences[f]),
+                confidence=confidences[f],
+                probability=float(probability(build.model, run.results["logits"][f])),
+                step=int(run.results["step"][f]),
                 cycles=registers["frame_cycles"],
                 estimated=expected.frame_cycles,
                 interval=registers["interval"] if f else None,
@@ -164,10 +213,18 @@ class Icarus:
 
     build: Build
 
-    def run(self, pixels: NDArray[np.uint32], frames: int, *, limit: int, trace: bool = True) -> Run:
+    def run(
+        self,
+        pixels: NDArray[np.uint32],
+        frames: int,
+        *,
+        limit: int,
+        trace: bool = True,
+        settings: Mapping[int, int] | None = None,
+    ) -> Run:
         from sim.icarus import run_accelerator
 
-        return run_accelerator(self.build.params, pixels, frames, limit=limit)
+        return run_accelerator(self.build.params, pixels, frames, limit=limit, settings=settings)
 
 
 def compiled(build: Build, vcd: Path | None = None) -> Callable[[], Machine]:

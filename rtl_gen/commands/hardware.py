@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import argparse
 from functools import partial
+from math import isnan
 from pathlib import Path
 from typing import Any
 
 from rtl_gen.commands.output import add_json, print_json, print_table, progress
+from rtl_gen.commands.rule import add_rule, rule_from
 
 
 def register(commands: Any) -> None:
@@ -26,6 +28,7 @@ def register(commands: Any) -> None:
     sub.add_argument("--stream", action="store_true", help="the photos as one stream of frames, not each from reset")
     sub.add_argument("--trace", type=Path, metavar="FILE.vcd", help="waveform; one image, cxxrtl")
     sub.add_argument("--pictures", type=Path, metavar="DIR", help="where the PNGs go; default FOLDER/pictures")
+    add_rule(sub)
     add_json(sub)
     sub.set_defaults(call=sim)
 
@@ -61,6 +64,7 @@ def sim(args: argparse.Namespace) -> int:
     from sim.picture import draw
     from sim.simulate import Icarus, compiled, simulate
 
+    rule = rule_from(args)
     if args.trace and (args.simulator != "cxxrtl" or len(args.images) != 1):
         raise RascaError("--trace takes one image and --simulator cxxrtl")
     pictures = args.pictures or args.folder / "pictures"
@@ -69,7 +73,7 @@ def sim(args: argparse.Namespace) -> int:
     build = load_generated(args.folder)
     machine = compiled(build, args.trace) if args.simulator == "cxxrtl" else partial(Icarus, build)
     with progress(f"simulating on {args.simulator}") as tell:
-        found = simulate(build, args.images, machine, tell, stream=args.stream)
+        found = simulate(build, args.images, machine, tell, stream=args.stream, rule=rule)
     for i, item in enumerate(found):
         again = sum(other.image.stem == item.image.stem for other in found[:i])
         picture = pictures / f"{item.image.stem}{f'-{again + 1}' if again else ''}.png"
@@ -89,7 +93,9 @@ def _show(item: Any, picture: Path) -> None:
     """One photo for people."""
     about, comparison = item.to_dict(), item.comparison
     print(f"{item.image.name}: {about['label']} (class {item.klass}), probability {about['probability']:.4f}")
-    print("  confidence after each row group: " + " ".join(f"{p:.2f}" for p in item.confidence))
+    print("  confidence after each row group: " + " ".join("-" if isnan(p) else f"{p:.2f}" for p in item.confidence))
+    if item.groups < len(item.confidence):
+        print(f"  decided after row group {item.step}, {item.groups} of {len(item.confidence)} computed")
     print(
         f"  {item.cycles:,} cycles from the first pixel to the decision, {_against(item.cycles, item.estimated)}; "
         f"{item.latency:,} after the last row; multipliers {item.busy:.1%} busy"

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from rtl_gen.commands.output import add_json, print_json, print_table, progress
+from rtl_gen.commands.rule import add_rule, rule_from
 
 PHOTOS = 200
 """Calibration photos where nothing else is asked for."""
@@ -32,6 +33,7 @@ def register(commands: Any) -> None:
     sub.add_argument("--limit", type=int, help="only so many photos, spread evenly")
     sub.add_argument("--crops", action="store_true", help="the folder's crops too (crops_labels.csv)")
     sub.add_argument("--target", default="ecp5-85f", help="for --engine rtl; default ecp5-85f")
+    add_rule(sub)
     add_json(sub)
     sub.set_defaults(call=evaluate)
 
@@ -65,10 +67,13 @@ def quantize(args: argparse.Namespace) -> None:
 
 def evaluate(args: argparse.Namespace) -> int:
     """Exit status 1 if the hardware differs from the integer model anywhere."""
+    from rasca_nn.errors import RascaError
     from rasca_nn.evaluate import evaluate as evaluate_model
     from rasca_nn.float_file import load_float
     from rasca_nn.int8_file import Int8Model
+    from rasca_nn.termination import TerminatingEngine
 
+    rule = rule_from(args)
     model = load_float(args.model) if args.engine == "float" else Int8Model.load(args.model)
     engine: Any = args.engine
     if isinstance(model, Int8Model) and args.engine == "rtl":
@@ -76,12 +81,18 @@ def evaluate(args: argparse.Namespace) -> int:
         from rtl_gen.target import load_target
         from sim.engine import RtlEngine
 
-        engine = RtlEngine(build(model, load_target(args.target)))
+        engine = RtlEngine(build(model, load_target(args.target)), rule=rule)
+    elif rule and isinstance(model, Int8Model):
+        engine = TerminatingEngine(model, rule)
+    elif rule:
+        raise RascaError("early termination is evaluated with --engine int8 or rtl")
     with progress("photos") as tell:
         rows = {"split": _split(args), "limit": args.limit, "crops": args.crops}
         found = evaluate_model(model, args.data, engine=engine, progress=tell, **rows)
-    if not isinstance(engine, str):
+    if args.engine == "rtl":
         found |= {"compared": engine.compared, "mismatches": engine.mismatches}
+    if rule:
+        found |= engine.tally.report()
     status = int(found.get("mismatches", 0) > 0)
     if args.json:
         print_json(found)
@@ -92,6 +103,11 @@ def evaluate(args: argparse.Namespace) -> int:
         for name, part in {"all": found, **found["groups"]}.items()
     ]
     print_table(("photos", *keys), table)
+    if rule:
+        print(
+            f"decided after step {found['mean_step']:.2f} of {found['steps']} on average, "
+            f"{found['mean_groups']:.2f} row groups computed, {found['saved']:.1%} of the work saved"
+        )
     if "mismatches" in found:
         print(f"{found['compared']:,} values compared with the integer model, {found['mismatches']:,} mismatches")
     return status
