@@ -113,7 +113,7 @@ def test_a_fault_is_found_shrunk_saved_and_replayed(tries, fault, tmp_path, caps
     if tries == 100:
         config = small.config
         assert (config.rows, config.width, config.heads, config.channels, config.hidden) == (1, 16, 1, (1,) * 4, 1)
-        # Two engines: the first weight of a single one belongs to the layer that clears the state, where it is harmless.
+        # Two engines: the first weight of a single one belongs to the layer that clears the state, and is harmless.
         assert (len(small.target.engines), small.target.columns, small.weights, small.frames) == (2, 2, "zeros", 1)
     again = [command(capsys, "replay", str(saved), status=1) for _ in range(2)]
     assert again[0] == again[1]
