@@ -174,7 +174,8 @@ def run_case(case: Case, simulator: str = "cxxrtl", vcd: Path | None = None) -> 
         pictures = case.pictures()
         expected, ran = traces(made.model, pictures, case.rule)
         estimated = tuple(estimate(made, case.frames, ran.tolist() if case.rule else None))
-        run = _run(made, pictures, settings(made.model, case.rule), simulator, vcd)
+        rule = settings(made.model, case.rule) if case.rule else {}
+        run = _run(made, pictures, rule, simulator, vcd)
         return _judge(made, run, expected, ran, estimated)
     except SimulationError as error:
         fault = str(error)

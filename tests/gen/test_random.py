@@ -50,7 +50,15 @@ def test_the_whole_family_is_drawn() -> None:
     assert len({c.kernel_heights for c in configs}) > 30
     assert len({(c.projection, c.pool) for c in configs}) == 4
     assert len({(c.channel_attention, c.attention_relu) for c in configs}) == 4
-    assert {c.steps for c in configs} == {1, 2, 3}
+    assert {(c.spatial_attention, len(t.engines)) for c, t in zip(configs, targets, strict=True)} == {
+        (attention, engines) for attention in ("off", "full", "banded") for engines in (1, 2)
+    }
+    assert {c.steps for c in configs} == {1, 2, 3, 5}
+    assert {(bool(c.rule), bool(c.rule and c.rule.lower)) for c in cases} == {
+        (False, False),
+        (True, False),
+        (True, True),
+    }
     assert {c.width % 2 for c in configs} == {c.height % c.rows > 0 for c in configs} == {0, 1}
     for name, low, high in (
         ("width", 16, 90),
@@ -225,6 +233,7 @@ BROKEN: dict[str, tuple[Callable[[dict[str, Any]], Any], str]] = {
     "frames of another type": (lambda c: {**c, "frames": True}, "frames must be an integer from 1 to 8, not True"),
     "config": (lambda c: {**c, "config": 5}, "config must be an object, not 5"),
     "target": (lambda c: {**c, "target": None}, "target must be an object, not None"),
+    "rule": (lambda c: {**c, "rule": 5}, "rule must be an object, not 5"),
     "network outside the family": (
         lambda c: {**c, "config": {**c["config"], "heads": 5}},
         "heads must be an integer from 1 to 4, not 5",
