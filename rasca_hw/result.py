@@ -73,7 +73,7 @@ class ResultUnit(wiring.Component):
                 m.d.sync += [index.eq(0), complete.eq(1)]
 
         m.submodules.termination = termination = Termination(steps=self.steps)
-        early, was_early = Signal(), Signal()
+        early, unfinished = Signal(), Signal()
         m.d.comb += [
             early.eq(termination.decide & self.ready),
             termination.rule.eq(self.rule),
@@ -96,10 +96,10 @@ class ResultUnit(wiring.Component):
             with m.If(item.ready):
                 m.d.sync += item.valid.eq(0)
         # `passed` counts a step some cycles after its logits.
-        m.d.comb += step.eq(Mux(was_early, termination.reached, termination.passed + (complete | finished)))
+        m.d.comb += step.eq(Mux(unfinished, termination.reached, termination.passed + (complete | finished)))
         m.d.comb += self.classified.eq(complete)
         m.d.sync += [
-            was_early.eq(early),
+            unfinished.eq(early | self.cut),
             finished.eq(complete & last),
             self.decided.eq((self.cut & ~termination.stopped) | (complete & last) | early),
         ]

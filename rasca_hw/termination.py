@@ -42,7 +42,7 @@ class Termination(wiring.Component):
     skip : the next group is to be passed over.
     stopped : the frame was decided early; until its last group was passed over.
     decide, taken : a decision is due, until it is taken.
-    reached : groups done with at that decision.
+    reached : groups done with at that decision or cut.
     """
 
     def __init__(self, *, steps: int) -> None:
@@ -93,6 +93,8 @@ class Termination(wiring.Component):
                 m.d.sync += [self.stopped.eq(before_last), self.skip.eq(1), self.decide.eq(before_last)]
         with m.If(self.skipped):
             m.d.sync += [passed.eq(passed + 1), self.skip.eq(self.stopped)]
+        with m.If(self.cut):
+            m.d.sync += self.reached.eq(passed)
         with m.If(self.cut | ((judged | self.skipped) & last)):
             m.d.sync += [passed.eq(0), self.parity.eq(~self.parity), streak.eq(0), self.skip.eq(0), self.stopped.eq(0)]
         return m

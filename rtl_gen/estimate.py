@@ -43,7 +43,7 @@ class FrameCycles:
 class _Lines:
     """The row interface: when each row is complete, given when earlier ones are freed."""
 
-    def __init__(self, build: Build) -> None:
+    def __init__(self, build: Build, start: int) -> None:
         params = build.params
         self.row_cycles = params.width + COLOURS * -(-params.width // params.engines[0].columns)
         self.used_rows = params.steps * params.rows
@@ -53,7 +53,7 @@ class _Lines:
         self.freed: list[int] = []
         self.first_pixel: list[int] = []
         self.ended: list[int] = []
-        self.time = 0
+        self.time = start
 
     def row(self, index: int) -> int:
         """First cycle in which row `index`, counted over all frames, is available."""
@@ -136,12 +136,15 @@ def _decided(plan: LayerPlan, first: int) -> int:
     return first + int(plan.pass_start(0, group, 0)) + plan.pass_cycles - 1 + row + LOGIT_LATENCY
 
 
-def estimate(build: Build, frames: int = 3, ran: Sequence[Sequence[bool]] | None = None) -> list[FrameCycles]:
+def estimate(
+    build: Build, frames: int = 3, ran: Sequence[Sequence[bool]] | None = None, *, start: int = 0
+) -> list[FrameCycles]:
     """Cycles of each of the first frames of a stream without pauses, from reset.
 
-    `ran`: for each frame which of its steps are made, for frames under early termination; all without.
+    `ran`: for each frame which of its steps are made, for frames under early termination; all without. `start`: cycles
+    after reset without a pixel.
     """
-    lines = _Lines(build)
+    lines = _Lines(build, start)
     engines = [_Engine(e) for e in build.engines]
     heads, back = engines[0], engines[-1]
     steps, rows = build.params.steps, build.params.rows

@@ -130,9 +130,9 @@ def _of_image(step: integer.Trace, i: int) -> Trace:
 
 
 def settings(model: Int8Model, rule: Rule | None) -> dict[int, int]:
-    """The registers of early termination (:mod:`rasca_hw.counters`) for a rule."""
+    """The registers of early termination (:mod:`rasca_hw.counters`) for a rule; none without, as after reset."""
     if rule is None:
-        return {RULE: 0}
+        return {}
     threshold, lower = rule.limits(model.scales["classifier.output"])
     switches = 1 | (rule.lower is not None) << 1 | rule.consecutive << 8
     return {RULE: switches, RULE + 1: threshold, RULE + 2: lower}
@@ -174,17 +174,20 @@ def _run(
     """A stream of frames from reset on."""
     frames = len(images)
     pixels = np.concatenate([pixel_stream(photo) for photo in photos])
-    run = machine.run(pixels, frames, limit=cycle_limit(build, frames), settings=settings(build.model, rule))
+    registers = settings(build.model, rule)
+    run = machine.run(pixels, frames, limit=cycle_limit(build, frames), settings=registers)
     steps, ran = traces(build.model, photos, rule)
     comparisons = compare(build, run, steps)
     if len(run.confidences) != ran.sum():
         raise SimulationError(f"{len(run.confidences)} confidences came for {frames} frames of {ran.sum()} steps")
     confidences = np.full(ran.shape, np.nan)
     confidences[ran] = probability(build.model, run.confidences["logits"])
+    # Writing a register takes a cycle, in which the engines are at work already.
+    estimates = estimate(build, frames, ran.tolist() if rule else None, start=len(registers))
     found = []
-    for f, expected in enumerate(estimate(build, frames, ran.tolist() if rule else None)):
-        registers = dict(zip(REGISTERS, (int(v) for v in run.counters[f]), strict=False))
-        cycles = registers["interval"] if f else registers["frame_cycles"]
+    for f, expected in enumerate(estimates):
+        counted = dict(zip(REGISTERS, (int(v) for v in run.counters[f]), strict=False))
+        cycles = counted["interval"] if f else counted["frame_cycles"]
         products = int(run.counters[f][len(REGISTERS) :].sum())
         found.append(
             Simulated(
@@ -194,13 +197,13 @@ def _run(
                 confidence=confidences[f],
                 probability=float(probability(build.model, run.results["logits"][f])),
                 step=int(run.results["step"][f]),
-                cycles=registers["frame_cycles"],
+                cycles=counted["frame_cycles"],
                 estimated=expected.frame_cycles,
-                interval=registers["interval"] if f else None,
+                interval=counted["interval"] if f else None,
                 estimated_interval=expected.interval if f else None,
-                latency=registers["latency"],
+                latency=counted["latency"],
                 estimated_latency=expected.latency,
-                busy=products / (registers["multipliers"] * cycles),
+                busy=products / (counted["multipliers"] * cycles),
                 comparison=comparisons[f],
             )
         )

@@ -70,7 +70,7 @@ class Ends:
 async def rows(dut: Any) -> None:
     """Records each group of rows (empty: the frame was cut off there) and each frame's errors."""
     given = case.load()
-    for name in ("rows_done", "aborted", "address"):
+    for name in ("rows_done", "aborted", "address", "ignored"):
         getattr(dut, name).value = 0
     edge = await case.start(dut)
     reader, ends = Reader(dut, edge, given), Ends(dut, edge)

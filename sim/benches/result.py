@@ -13,10 +13,14 @@ from sim.benches.streams import StreamMonitor, pattern
 
 @cocotb.test()
 async def decisions(dut: Any) -> None:
-    """Sends logits [frame, step, class]; a frame with fewer than `steps` steps is cut. Records both streams."""
+    """Sends logits [frame, step, class]; a frame with fewer than `steps` steps is cut. Steps that the unit says are to
+    be passed over are. Records both streams.
+    """
     given = case.load()
-    for name in ("logit_valid", "logit", "cut", "errors"):
+    for name in ("logit_valid", "logit", "cut", "errors", "skipped"):
         getattr(dut, name).value = 0
+    rule = int(given["rule"])
+    dut.rule.value, dut.gated.value, dut.ready.value = rule, int(rule != 0), 1
     edge = await case.start(dut)
     results = StreamMonitor(dut, "results", edge, given["stall"])
     confidences = StreamMonitor(dut, "confidences", edge, given["stall"])
@@ -26,6 +30,12 @@ async def decisions(dut: Any) -> None:
     for frame, steps in enumerate(given["lengths"]):
         dut.errors.value = int(given["errors"][frame])
         for step in range(steps):
+            if int(dut.skip.value):
+                dut.skipped.value = 1
+                await edge
+                dut.skipped.value = 0
+                await edge
+                continue
             for logit in logits[frame, step]:
                 while not next(idle):
                     await edge

@@ -13,6 +13,7 @@ from rasca_hw.interfaces import Errors, confidence_layout, result_layout
 from rasca_hw.lines import LineBuffer
 from rasca_hw.link import FeatureLink
 from rasca_hw.result import ResultUnit
+from rasca_hw.termination import Rule
 from rasca_nn.integer import normalise
 from sim.frames import LAST, pixel_stream
 from sim.icarus import IcarusError, run_bench, to_verilog, unpack
@@ -115,10 +116,18 @@ def test_link(idle: str, stall: str) -> None:
         assert got == sorted(wanted), f"set {i}"
 
 
-def decide(logits: NDArray[np.int64], lengths: list[int], stall: str, idle: str, pause: int) -> dict[str, Any]:
+def decide(
+    logits: NDArray[np.int64], lengths: list[int], stall: str, idle: str, pause: int, rule: int = 0
+) -> dict[str, Any]:
     classes = logits.shape[2]
     flags = [0, errors(short_line=1), 0, errors(long_line=1), *[0] * len(lengths)][: len(lengths)]
-    case = {"logits": logits, "lengths": np.array(lengths), "errors": np.array(flags), "pause": pause}
+    case = {
+        "logits": logits,
+        "lengths": np.array(lengths),
+        "errors": np.array(flags),
+        "pause": pause,
+        "rule": str(rule),
+    }
     unit = ResultUnit(classes=classes, steps=logits.shape[1])
     outcome = run_bench(to_verilog(unit), "result", {**case, "stall": stall, "idle": idle})
     return {
@@ -149,6 +158,40 @@ def test_result(classes: int, idle: str, stall: str) -> None:
     # PyTorch's argmax does not promise the first of equals; numpy's does.
     np.testing.assert_array_equal(results["klass"][whole], logits[whole, -1].argmax(1))
     sent = [(t + 1, logits[f, t].tolist()) for f, n in enumerate(lengths) for t in range(n)]
+    assert [(int(c["step"]), c["logits"].tolist()) for c in seen["confidences"]] == sent
+
+
+@pytest.mark.parametrize("consecutive", [1, 2, 3])
+@pytest.mark.parametrize("skips", [False, True])
+def test_early_termination(consecutive: int, skips: bool) -> None:
+    """Thresholds met exactly and missed by one, at every step of the frame, the last two included."""
+    threshold, lower, steps, frames = 4, -3, 5, 40
+    rng = np.random.default_rng(consecutive)
+    logits = np.zeros((frames, steps, 3), np.int64)
+    logits[..., 1] = rng.choice([threshold - 1, threshold, threshold + 5, 0, lower, lower + 1], (frames, steps))
+    logits += rng.integers(-(1 << 30), 1 << 30, (frames, steps, 1))
+    fields = {"enabled": 1, "skips": skips, "consecutive": consecutive, "threshold": threshold, "lower": lower}
+    seen = decide(logits, [steps] * frames, "none", "none", 24, Rule.const(fields).as_bits())
+
+    at, sent = [], []
+    for frame in logits:
+        streak, skip = 0, False
+        for t, step in enumerate(frame):
+            if skip:
+                skip = False
+                continue
+            margin = step[1] - max(step[0], step[2])
+            sent.append((t + 1, step.tolist()))
+            decided = t
+            streak = streak + 1 if margin >= threshold else 0
+            if streak >= consecutive:
+                break
+            skip = skips and margin <= lower
+        at.append(decided)
+    assert len({*at}) > 2
+    assert seen["decided"] == frames
+    np.testing.assert_array_equal(seen["results"]["step"], np.array(at) + 1)
+    np.testing.assert_array_equal(seen["results"]["logits"], logits[np.arange(frames), at])
     assert [(int(c["step"]), c["logits"].tolist()) for c in seen["confidences"]] == sent
 
 
