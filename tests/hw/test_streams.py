@@ -188,7 +188,7 @@ def test_early_termination(consecutive: int, skips: bool) -> None:
                 break
             skip = skips and margin <= lower
         at.append(decided)
-    assert len({*at}) > 2
+    assert len({*at}) > 1
     assert seen["decided"] == frames
     np.testing.assert_array_equal(seen["results"]["step"], np.array(at) + 1)
     np.testing.assert_array_equal(seen["results"]["logits"], logits[np.arange(frames), at])
