@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from rasca_hw.program import Weights
 from rasca_nn.config import RaScaNetConfig
 from rasca_nn.count import Count
 from rasca_nn.random_model import random_int8_model
@@ -22,6 +23,10 @@ KINDS = {
     "activations": "activations",
     "operands": "activations",
     "update gate": "activations",
+    "values as weights": "activations",
+    "scores": "activations",
+    "exponentials": "activations",
+    "exp table": "tables",
     "line buffer": "line buffer",
     "features": "link",
 }
@@ -83,8 +88,8 @@ def _layers(engine: EngineBuild) -> list[LayerAccount]:
             layer=plan.op.name,
             once=i < params.loop,
             weight_bytes=sum(layer.weight.size for layer in plan.op.layers if layer),
-            stored_bytes=params.groups * plan.groups * plan.pass_cycles * plan.rows,
-            products=params.groups * plan.products if any(plan.op.layers) else 0,
+            stored_bytes=params.groups * plan.groups * plan.pass_cycles * plan.rows * (plan.op.weights == Weights.ROM),
+            products=params.groups * plan.products * plan.op.products,
             issued=array * plan.cycles,
             cycles=plan.cycles,
         )

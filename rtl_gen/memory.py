@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from rasca_hw.lines import line_buffer_words
 from rasca_hw.params import AcceleratorParams, EngineParams
 from rasca_hw.program import Drain, Issue, record_layout
+from rasca_hw.softmax import SCORE_BITS
 
 BLOCK_SHAPES = ((16384, 1), (8192, 2), (4096, 4), (2048, 9), (1024, 18), (512, 36))
 """Depths and widths of an 18-kbit block RAM (ECP5 DP16KD, one read and one write port)."""
@@ -68,6 +69,14 @@ def _engine_memories(engine: EngineParams) -> list[MemoryUse]:
         found += [
             MemoryUse(name, "operands", engine.operand_depth, word),
             MemoryUse(name, "update gate", engine.gate_depth, word),
+        ]
+    if engine.spatial:
+        spatial, rows = engine.spatial, range(engine.rows)
+        found += [MemoryUse(name, f"values as weights, row {r}", spatial.scratch, 8) for r in rows]
+        found += [MemoryUse(name, f"scores, row {r}", 2 * spatial.columns, SCORE_BITS) for r in rows]
+        found += [
+            MemoryUse(name, "exponentials", 4 * spatial.columns, 8),
+            MemoryUse(name, "exp table", len(spatial.table), 8, spatial.table),
         ]
     halves: tuple[tuple[str, list[Issue] | list[Drain]], ...] = (
         ("issue program", [i.issue for i in engine.program]),
