@@ -66,6 +66,13 @@ def shifted(x: Tensor, shift: int) -> Tensor:
     return (x + (1 << shift >> 1)) >> shift
 
 
+def softmax(table: Tensor, scores: Tensor, fraction: int) -> Tensor:
+    """Softmax over the last axis by a table of exponentials: scores int32 to weights 0..127, ``7 + fraction`` bits."""
+    below = (scores.amax(-1, keepdim=True) - scores).clamp(max=255)
+    exp = table[below.long()].to(torch.int64)
+    return shifted(exp * (2**24 // exp.sum(-1, keepdim=True)), 17 - fraction).clamp(max=127).to(torch.int32)
+
+
 def up(gate: Tensor) -> Tensor:
     """A gate 0..255 in units of 1/256: 255 means exactly one."""
     return gate + (gate >> 7)
@@ -125,10 +132,7 @@ class IntegerNet:
             scores = shifted(product(hidden.transpose(1, 2), key), shifts.scores).clamp(-2048, 2047).to(torch.int32)
             if self.config.spatial_attention == "banded":
                 scores = scores.masked_fill(far, 0)
-            below = (scores.amax(2, keepdim=True) - scores).clamp(max=255)
-            exp = self.tables["exp"][below.long()].to(torch.int64)
-            reciprocal = 2**24 // exp.sum(2, keepdim=True)
-            weights = shifted(exp * reciprocal, 17 - shifts.weights).clamp(max=127).to(torch.int32)
+            weights = softmax(self.tables["exp"], scores, shifts.weights)
             change = shifted(product(value, weights), shifts.mix).clamp(-128, 127)
             mixed.append((change + shifted(p, shifts.residual)).clamp(-128, 127).to(torch.int32))
             trace |= {f"spatial{i}.key": key, f"spatial{i}.value": value, f"spatial{i}.scores": scores}

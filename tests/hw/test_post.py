@@ -13,8 +13,9 @@ from torch import Tensor
 from rasca_hw import post
 from rasca_hw.post import PostParams, RowControl, RowPost
 from rasca_hw.program import Mode
+from rasca_hw.softmax import SCORE_BITS
 from rasca_nn.int8_file import Layer
-from rasca_nn.integer import requantise, up
+from rasca_nn.integer import requantise, shifted, up
 from rasca_nn.tables import sigmoid_table, tanh_table
 from sim.benches.streams import pattern
 from tests.hw.player import lanes, play, signed
@@ -33,11 +34,14 @@ class Kind:
     table: int | None = None
     mode: Mode = Mode.PLAIN
     operand_unsigned: bool = False
+    residual: int = 0
 
     def expected(self, layer: Layer, acc: Tensor, x: Tensor, u: Tensor) -> Tensor:
         value = requantise(layer, acc[None, None, None], 0 if self.relu else -128, 255 if self.relu else 127)[0, 0, 0]
         if self.table is not None:
             value = torch.from_numpy(TABLES[self.table].astype("int32"))[(value + 128).long()]
+        if self.mode == Mode.RESIDUAL:
+            return (value + shifted(x, self.residual)).clamp(-128, 127)
         if self.mode == Mode.GATE:
             return (x * up(value) + 128) >> 8
         if self.mode == Mode.BLEND:
@@ -54,6 +58,7 @@ KINDS = (
     Kind("reset", table=0, mode=Mode.GATE),
     Kind("candidate", table=1, mode=Mode.BLEND),
 )
+RESIDUALS = tuple(Kind(f"mix {a}", mode=Mode.RESIDUAL, operand_unsigned=True, residual=a) for a in range(8))
 
 
 @dataclass
@@ -77,16 +82,21 @@ class Stimulus:
         return {**ports, "control": (words, RowControl.as_shape().size)}
 
 
-@pytest.mark.parametrize(("tables", "idle"), [(True, "none"), (True, "random:2:40"), (False, "none")])
-def test_row_post(tables: bool, idle: str) -> None:
-    kinds = KINDS if tables else PLAIN
-    params = PostParams(BITS, COLUMNS, tuple(tuple(int(v) & 255 for v in t) for t in TABLES) if tables else ())
+@pytest.mark.parametrize(
+    ("tables", "idle", "spatial"),
+    [(True, "none", False), (True, "random:2:40", False), (False, "none", False), (True, "random:3:30", True)],
+)
+def test_row_post(tables: bool, idle: str, spatial: bool) -> None:
+    kinds = (KINDS if tables else PLAIN) + (RESIDUALS if spatial else ())
+    words = tuple(tuple(int(v) & 255 for v in t) for t in TABLES) if tables else ()
+    params = PostParams(BITS, COLUMNS, words, spatial)
     rng = np.random.default_rng(11)
     go = pattern(idle)
     passes = 60
     stimulus = Stimulus(passes * COLUMNS * 5 + 40, rng)
     expected: list[tuple[int, str, int]] = []
     totals: list[tuple[int, int]] = []
+    scores: list[tuple[int, int]] = []
     at = 0
     for p in range(passes):
         while not next(go):
@@ -120,12 +130,16 @@ def test_row_post(tables: bool, idle: str) -> None:
                 control[now + post.SELECT]["use_table"] = 1
             control[now + post.ELEMENTWISE]["mode"] = int(kind.mode)
             control[now + post.ELEMENTWISE]["operand_unsigned"] = kind.operand_unsigned
+            control[now + post.ELEMENTWISE]["residual"] = kind.residual
             control[now + params.value_stage - 1]["unsigned"] = kind.unsigned
             stored = (int(value[c]) - 128 * kind.unsigned) & 0xFF
             expected.append((now + params.value_stage, f"pass {p} ({kind.name}), column {c}", stored))
             totals.append((now + 4, int(acc[c]) + hardware_bias))
+            scores.append((now + post.SCORE, max(-2048, min(2047, (int(acc[c]) + hardware_bias) >> shift))))
         at += COLUMNS
-    seen = play(RowPost(params), stimulus.inputs(), "value", "total")
+    seen = play(RowPost(params), stimulus.inputs(), "value", "total", "score")
     for cycle, where, stored in expected:
         assert seen["value"][cycle] == stored, where
     np.testing.assert_array_equal(signed(seen["total"], BITS)[[c for c, _ in totals]], [v for _, v in totals])
+    if spatial:
+        np.testing.assert_array_equal(signed(seen["score"], SCORE_BITS)[[c for c, _ in scores]], [v for _, v in scores])
