@@ -22,7 +22,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rasca_nn.balance import balance
 from rasca_nn.config import preset
 from rasca_nn.data import load_folder
-from rasca_nn.float_file import save_float
+from rasca_nn.float_file import load_float, save_float
 from rasca_nn.options import Options
 from rasca_nn.trainer import Trainer, load_data
 
@@ -56,13 +56,14 @@ def train(
     config = preset(preset_name)
     torch.set_num_threads(options.threads)
     out = Path(out)
+    beginning = load_float(init) if init else None
     out.mkdir(parents=True, exist_ok=True)
     trainer = Trainer(config, options, load_data(Path(data), config, options, cache))
     checkpoint = out / "checkpoint.pt"
     if checkpoint.is_file():
         trainer.resume(checkpoint)
-    elif init:
-        trainer.start_from(init)
+    elif beginning:
+        trainer.start_from(beginning)
     loss_column = TextColumn("{task.fields[loss]:.4f}")
     with Progress(TextColumn("{task.description}"), BarColumn(), loss_column, TimeRemainingColumn()) as bar:
         bar.console.print(f"{config.name}, seed {options.seed}, {len(trainer.data.train)} images to train on")

@@ -20,7 +20,6 @@ from rasca_nn.augment import choose_views, integral, jitter, placement, sample
 from rasca_nn.boxes import person_cover
 from rasca_nn.config import CONVS, RaScaNetConfig
 from rasca_nn.data import Photos, list_rows, load_rows, normalise
-from rasca_nn.float_file import load_float
 from rasca_nn.metrics import report
 from rasca_nn.model import RaScaNet
 from rasca_nn.options import Options, TrainError
@@ -101,12 +100,14 @@ class Trainer:
         if not self.batches:
             raise TrainError(f"batch {options.batch} is larger than an epoch of {options.draws or len(data.train)}")
 
-    def start_from(self, path: Path) -> None:
-        """Take over what fits, by name and shape, from a float model of any configuration; nothing is an error."""
+    def start_from(self, model: RaScaNet) -> None:
+        """Take over what fits, by name and shape, from a network of any configuration; if no layer does,
+        :class:`TrainError`.
+        """
         own = self.model.state_dict()
-        fitting = {k: v for k, v in load_float(path).state_dict().items() if k in own and own[k].shape == v.shape}
-        if not fitting:
-            raise TrainError(f"{path}: none of its weights fits {self.config.name}")
+        fitting = {k: v for k, v in model.state_dict().items() if k in own and own[k].shape == v.shape}
+        if not any(v.dim() > 1 for v in fitting.values()):
+            raise TrainError(f"none of the weights of {model.config.name} fits {self.config.name}")
         self.model.load_state_dict(own | fitting)
         self.average = {k: v.clone() for k, v in self.model.state_dict().items()}
 

@@ -76,7 +76,16 @@ def test_quantize_and_evaluate(capsys, data, network, tmp_path):
     command = ("evaluate", out, "--data", data, "--engine", "rtl", "--target", "small", "--split", "all", "--limit", 6)
     found = json.loads(rasca(capsys, *command, "--json"))
     assert (found["n"], found["mismatches"]) == (6, 0)
-    assert found["compared"] == 6 * (4 * 2 + 2 + 1 + 1)
+    assert found["compared"] == 6 * (4 * 2 + 2 + 1 + 1 + 1 + 1)
+
+    rule = ("--threshold", 0.3, "--consecutive", 2, "--lower", 0.2)
+    rtl = json.loads(rasca(capsys, *command, *rule, "--json"))
+    int8 = json.loads(rasca(capsys, *command[:5], "int8", *command[8:], *rule, "--json"))
+    assert rtl["mismatches"] == 0
+    assert rtl["compared"] > 0
+    for key in ("n", "accuracy", "steps", "mean_step", "mean_groups", "saved"):
+        assert rtl[key] == int8[key]
+    assert "of the work saved" in rasca(capsys, *command[:5], "int8", *command[8:], *rule)
 
 
 def test_import(capsys, network, tmp_path):
@@ -98,6 +107,10 @@ def test_import(capsys, network, tmp_path):
         (("evaluate", "{text}", "--data", "{data}", "--engine", "int8"), "not a whole model file"),
         (("evaluate", "{model}", "--data", "{data}", "--engine", "flat"), "nearest is 'float'"),
         (("evaluate", "{model}", "--data", "{data}", "--engine", "float", "--split", "vale"), "split"),
+        (("evaluate", "{model}", "--data", "{data}", "--engine", "float", "--threshold", "0.9"), "int8 or rtl"),
+        (("evaluate", "{model}", "--data", "{data}", "--engine", "float", "--consecutive", "2"), "need --threshold"),
+        (("evaluate", "{model}", "--data", "{data}", "--engine", "float", "--threshold", "1.5"), "between 0 and 1"),
+        (("train", "--preset", "tiny", "--data", "{data}", "-o", "x", "--init", "no.float"), "no.float"),
         (("quantize", "missing.float", "--data", "{data}", "-o", "x.int8"), "missing.float"),
         (("import", "{text}", "--preset", "tiny", "-o", "x.float"), "not a torch.save file"),
         (("import", "{text}", "--preset", "tinny", "-o", "x.float"), "nearest is 'tiny'"),

@@ -57,6 +57,25 @@ def test_photos(folder, tmp_path, capsys, options):
     assert {path.name for path in pictures.iterdir()} == {"astronaut.png", "astronaut-2.png", "chelsea.png"}
 
 
+def test_early_termination(folder, tmp_path, capsys):
+    """Decided after two steps: the groups after them cost no cycle, and nothing differs."""
+    rule = ("--threshold", "0.00015", "--consecutive", "2")
+    whole = reports(capsys, folder, *PHOTOS, "--pictures", str(tmp_path))
+    for options in (rule, (*rule, "--stream"), (*rule[:2], "--lower", "0.0001")):
+        for report, full in zip(
+            reports(capsys, folder, *PHOTOS, "--pictures", str(tmp_path), *options), whole, strict=True
+        ):
+            assert report["mismatches"] == 0
+            assert report["cycles"] == report["estimated_cycles"]
+            assert report["groups"] <= report["steps"] < full["steps"]
+            assert report["cycles"] < full["cycles"]
+            assert report["compared"] < full["compared"]
+            assert report["confidence"].count(None) == full["steps"] - report["groups"] > 0
+            assert report["saved"] == round(1 - report["groups"] / full["steps"], 4)
+    assert cli.main(["sim", str(folder), PHOTOS[0], "--pictures", str(tmp_path), *rule]) == 0
+    assert "decided after row group 2, 2 of 4 computed" in capsys.readouterr().out
+
+
 def test_photos_are_not_overwritten(folder, tmp_path, capsys):
     """The pictures of photos would have the photos' names."""
     photo = tmp_path / "astronaut.png"

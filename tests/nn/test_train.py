@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from rasca_nn.balance import equal_error
 from rasca_nn.config import preset
 from rasca_nn.errors import RascaError
 from rasca_nn.float_file import load_float
+from rasca_nn.model import RaScaNet
 from rasca_nn.options import Options, TrainError
 from rasca_nn.train import train
 from rasca_nn.trainer import Trainer, TrainingData, load_data
@@ -69,6 +71,20 @@ def test_without_boxes_and_crops(folder: Path) -> None:
         terms = trainer.run_epoch(lambda loss: None)
         assert ("place" in terms) == bool(weight)
         assert all(np.isfinite(v) for v in terms.values())
+
+
+def test_starting_from_another_network(folder: Path) -> None:
+    """What has the same name and shape is taken over, in the network and in its average; nothing is an error."""
+    trainer, _ = start(folder)
+    other = RaScaNet(replace(trainer.config, projection="1x1", classifier_hidden=0))
+    trainer.start_from(other)
+    taken, kept = other.state_dict(), trainer.model.state_dict()
+    for state in (kept, trainer.average):
+        assert torch.equal(state["raster_cnn_0.conv_block1.conv.weight"], taken["raster_cnn_0.conv_block1.conv.weight"])
+    assert kept["raster_att.channel_prj.projection.0.weight"].shape[-1] == 3
+    strange = replace(trainer.config, channels=(11, 12, 13, 14), hidden=15, attention=9, heads=1, classifier_hidden=0)
+    with pytest.raises(TrainError, match=r"none of the weights of .* fits"):
+        trainer.start_from(RaScaNet(replace(strange, classes=9)))
 
 
 def test_the_rate_rises_and_falls(folder: Path) -> None:
