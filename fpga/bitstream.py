@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from pathlib import Path
 
+import numpy as np
+
 from fpga import budget
 from fpga.boards import Board
 from fpga.build import SEED, BuildReport, build
@@ -33,7 +35,7 @@ def demo_for(
         width=model.config.width,
         classes=model.config.classes,
         model=params.model_hash,
-        scale=model.scales["classifier.output"],
+        scale=float(np.float32(model.scales["classifier.output"])),
     )
     return Demo(Accelerator(params), identity, clock_hz=clock_hz, baud=baud, timeout_s=timeout_s)
 
