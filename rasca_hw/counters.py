@@ -17,7 +17,7 @@
 | 33 | its threshold, a margin of logits (signed) |
 | 34 | its lower limit, likewise |
 
-32 to 34 can be written.
+32 to 34 can be written; all but bit 0 acts at once, so 33 and 34 come first. 0 consecutive steps count as 1.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ class Counters(wiring.Component):
     -------
     started, ended, errors : of a frame at the row interface.
     decided : a frame's result is ready; `frame_errors` are its errors.
-    ready : a frame may be decided that has perhaps not ended.
+    ready : low in the cycles in which a frame has ended and the queue does not show it yet.
     open : the frame at the row interface was decided already.
     classified, working : a step's classification is there; an array works.
     products : products of this cycle, for each engine.

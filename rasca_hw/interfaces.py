@@ -37,7 +37,8 @@ class Errors(data.Struct):
 def result_layout(classes: int) -> data.StructLayout:
     """A decision: one item a frame.
 
-    `frame` counts from 0 (wraps), `klass` is the class with the largest logit, `step` the number of row groups read.
+    `frame` counts from 0 (wraps), `klass` is the class with the largest logit, `step` the number of row groups read or
+    passed over.
     """
     return data.StructLayout(
         {

@@ -149,7 +149,7 @@ class RowPost(wiring.Component):
         return value
 
     def _elementwise(self, m: Module, value: Signal) -> None:
-        """One multiplier for both products: x * up(v) and up(u) * (x - v)."""
+        """One multiplier for all products: x * up(v), up(u) * (x - v), and x / 2^residual."""
         operand = Signal.like(self.operand, reset_less=True)
         gate = Signal.like(self.gate, reset_less=True)
         # The words shift one lane a column; a new word comes with the first column.

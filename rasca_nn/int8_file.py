@@ -285,6 +285,8 @@ def _faults(model: Int8Model) -> list[str]:
     for name, kind in types.items():
         fault = _is(model.tables[name], (256,), kind)
         faults += [f"table {name} {fault}"] if fault else []
+    if not faults and "exp" in types and model.tables["exp"][0] != 255:
+        faults.append(f"table exp begins with {model.tables['exp'][0]} and should with 255")
     for i, shifts in enumerate(model.spatial):
         for name, limit in SPATIAL_LIMITS.items():
             value = getattr(shifts, name)

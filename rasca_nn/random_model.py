@@ -13,6 +13,7 @@ from rasca_nn.errors import RascaError
 from rasca_nn.int8_file import (
     HARDSWISH_SCALE,
     MAX_SHIFT,
+    SPATIAL_LIMITS,
     Int8Model,
     Layer,
     SpatialShifts,
@@ -78,8 +79,12 @@ def _extreme(rng: np.random.Generator, config: RaScaNetConfig, layer: Layer) -> 
     return replace(layer, bias=bias, shift=shift)
 
 
-def _shifts(rng: np.random.Generator, config: RaScaNetConfig) -> SpatialShifts:
-    """Shifts that leave scores some hundred units apart and the sum within its range, more or less."""
+def _shifts(rng: np.random.Generator, config: RaScaNetConfig, kind: Kind) -> SpatialShifts:
+    """Shifts that leave scores some hundred units apart and the sum within its range, more or less; for ``biases`` any
+    that the format allows.
+    """
+    if kind == "biases":
+        return SpatialShifts(**{name: int(rng.integers(0, limit + 1)) for name, limit in SPATIAL_LIMITS.items()})
     scores = np.log2(np.sqrt(config.hidden) * 60 * 60 / 150) + rng.uniform(-2, 2)
     return SpatialShifts(
         scores=int(np.clip(round(scores), 0, 31)),
@@ -106,7 +111,7 @@ def random_int8_model(config: RaScaNetConfig, seed: int, kind: Kind = "uniform")
     if config.spatial_attention != "off":
         tables["exp"] = exp_table()
         scales |= {mixed(i): 1 / 64 for i in range(config.heads)}
-        spatial = tuple(_shifts(rng, config) for _ in range(config.heads))
+        spatial = tuple(_shifts(rng, config, kind) for _ in range(config.heads))
     if config.classifier_hidden:
         scales |= {"classifier.hidden": 1 / 16, HARDSWISH_SCALE: 1 / 16}
         tables["hardswish"] = hardswish_table(1 / 16, 1 / 16)

@@ -356,7 +356,7 @@ def _spatial_ops(
                 width=n,
                 weights=Weights.LANES,
                 lanes=state.base + word,
-                shift=shifts.scores,
+                shift=product_shift(config, shifts.scores),
                 fraction=shifts.weights,
                 to=frozenset({"softmax"}),
                 traces=(f"{name}.weights",),
@@ -381,7 +381,7 @@ def _spatial_ops(
             out_channels=c,
             width=n,
             weights=Weights.SCRATCH,
-            shift=shifts.mix,
+            shift=product_shift(config, shifts.mix),
             mode=Mode.RESIDUAL,
             residual=shifts.residual,
             operand=p,
@@ -393,7 +393,16 @@ def _spatial_ops(
     return ops
 
 
+def product_bound(config: RaScaNetConfig) -> int:
+    """The largest sum of products of two activations, in magnitude."""
+    return max(config.hidden * 128 * 128, config.columns * 128 * 127)
+
+
 def product_bits(config: RaScaNetConfig) -> int:
-    """Bits of a signed number that holds every sum of the products of two activations, rounding constant included."""
-    scores, mix = config.hidden * 128 * 128, config.columns * 128 * 127
-    return (2 * max(scores, mix)).bit_length() + 1
+    """Bits of a signed number that holds such a sum with the rounding constant of :func:`product_shift`."""
+    return product_bound(config).bit_length() + 2
+
+
+def product_shift(config: RaScaNetConfig, shift: int) -> int:
+    """The shift as the hardware makes it: from some shift on all sums come out as 0, and more would need more bits."""
+    return min(shift, product_bound(config).bit_length() + 1)

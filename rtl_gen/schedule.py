@@ -93,7 +93,8 @@ def plan(op: Op, rows: int, columns: int) -> LayerPlan:
     if op.state:
         least = max(least, columns + rows + 1 + max(rows, array.LATENCY))
     if "softmax" in op.to:
-        least = max(least, -(-min(rows, op.out_channels) * slot_cycles(op.width) // blocks))
+        # For all rows of the array, though there be fewer in this layer: the one before may have filled them.
+        least = max(least, -(-rows * slot_cycles(op.width) // blocks))
     return LayerPlan(op, rows, columns, groups, blocks, cycles, max(0, least - cycles))
 
 

@@ -256,6 +256,9 @@ class Simulator:
     ) -> Run:
         """Writes registers, then feeds pixels (see :func:`sim.frames.pixel_stream`) until `frames` results have come.
 
+        Registers keep their values from run to run. What was not sent when the last result came, as of a frame decided
+        early, is not sent any more: the next run's frame then cuts that one off.
+
         Raises SimulationError if they have not come after `limit` cycles.
         """
         self._lib.rasca_clear(self._handle)

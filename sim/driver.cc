@@ -77,6 +77,7 @@ void rasca_set(Simulation *s, uint32_t address, uint32_t data) {
     s->top.p_register.set<uint32_t>(address);
     s->top.p_data.set<uint32_t>(data);
     s->top.p_write.set<bool>(true);
+    s->top.p_pixels____valid.set<bool>(false);
     s->settle();
     s->edge();
     s->top.p_write.set<bool>(false);

@@ -67,8 +67,12 @@ def _draw(r: random.Random) -> Case:
     }
     runs = r.choice([["all"], ["heads", "back"], ["heads", "back"]])
     arrays = [config["heads"], 1] if len(runs) > 1 else [1]
+    # Score rows of more than one word, which need wide pictures and narrow arrays.
+    parted = config["spatial_attention"] != "off" and r.random() < 0.5
+    if parted:
+        config["width"] = r.randint(48, LARGE["width"])
     while True:
-        columns = r.randint(2, 16)
+        columns = r.randint(2, 16 if not parted else max(2, config["width"] // 2**CONVS - 1))
         heights = [r.randint(1, min(6, columns)) for _ in runs]
         if columns * sum(count * height for count, height in zip(arrays, heights, strict=True)) <= MAX_ARRAYS:
             break

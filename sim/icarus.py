@@ -185,7 +185,7 @@ def run_accelerator(
         "idle": idle,
         "stall": stall,
         "registers": register_count(params),
-        "settings": np.array(sorted((settings or {}).items()), np.int64).reshape(-1, 2),
+        "settings": np.array(list((settings or {}).items()), np.int64).reshape(-1, 2),
         "traces": np.array([(e, g) for e, engine in enumerate(params.engines) for g in range(engine.groups)]),
     }
     outcome = run_bench(text, "accelerator", case, folder=folder)

@@ -106,7 +106,7 @@ class Case:
         """From a file. Raises RascaError, with the file's name, for one that is no case."""
         try:
             return cls.from_dict(json.loads(path.read_text()))
-        except (RascaError, UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
+        except (ValueError, RascaError, RecursionError) as error:
             raise CaseError(f"{path}: {error}") from None
 
     def save(self, folder: Path) -> Path:
@@ -180,7 +180,7 @@ def run_case(case: Case, simulator: str = "cxxrtl", vcd: Path | None = None) -> 
         return _judge(made, run, expected, ran, estimated)
     except SimulationError as error:
         fault = str(error)
-    except RascaError:
+    except (RascaError, OSError, MemoryError):
         raise
     except Exception as error:
         fault = f"{type(error).__name__}: {error}"

@@ -11,6 +11,7 @@ from typing import Any, get_args
 import numpy as np
 import pytest
 
+from rasca_nn.config import RaScaNetConfig
 from rasca_nn.int8_file import Int8Model
 from rasca_nn.random_model import Kind
 from rtl_gen import cli
@@ -129,6 +130,34 @@ def test_a_fault_is_found_shrunk_saved_and_replayed(tries, fault, tmp_path, caps
     assert again[0]["mismatches"] > 0
     monkeypatch.setattr("sim.random_case.build", build)
     assert command(capsys, "replay", str(saved), status=0)["fault"] is None
+
+
+@pytest.mark.parametrize("weights", ["uniform", "biases"])
+@pytest.mark.parametrize(("columns", "rows"), [(4, 4), (3, 3), (2, 1)])
+def test_score_rows_of_several_words(columns: int, rows: int, weights: str) -> None:
+    """A layer cut into parts: the first ones fill the softmax's slots, the last one is short; shifts of any size."""
+    config = RaScaNetConfig(
+        name="parts",
+        height=2,
+        width=80,
+        rows=1,
+        heads=2,
+        channels=(1, 1, 1, 2),
+        kernel_heights=(1, 1, 1, 1),
+        hidden=2,
+        attention=1,
+        spatial_attention="full",
+        projection="1x1",
+        classifier_hidden=0,
+    )
+    target = random_case(SEED, 0).target
+    engine = replace(target.engines[-1], name="all", runs="all", rows=rows)
+    target = replace(target, columns=columns, line_rows=1, engines=(engine,))
+    for seed in (1, 2):
+        case = Case(config=config, target=target, weights=weights, images="noise", seed=seed, frames=1, rule=None)
+        outcome = run_case(case, "icarus")
+        assert outcome.fault is None
+        assert outcome.compared > 100
 
 
 def test_a_replay_for_people(tmp_path, capsys):
