@@ -13,11 +13,13 @@
 | 8 | row groups computed between them |
 | 9 | cycles between them in which an array worked |
 | 10 + e | products that engine e made between them |
-| 32 | early termination: bit 0 enabled, from the next frame on; bit 1 skips; bits 8 to 15 consecutive steps |
+| 32 | early termination: bit 0 enabled; bit 1 skips; bits 8 to 15 consecutive steps |
 | 33 | its threshold, a margin of logits (signed) |
 | 34 | its lower limit, likewise |
 
-32 to 34 can be written; all but bit 0 acts at once, so 33 and 34 come first. 0 consecutive steps count as 1.
+32 to 34 can be written. `enabled` acts from the next frame on that the heads begin to wait for, which they do within a
+few cycles of a reset and of the frame before; the rest acts at once, so in a running stream it is written before. 0
+consecutive steps count as 1.
 """
 
 from __future__ import annotations

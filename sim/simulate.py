@@ -137,7 +137,8 @@ def settings(model: Int8Model, rule: Rule | None) -> dict[int, int]:
         return {}
     threshold, lower = rule.limits(model.scales["classifier.output"])
     switches = 1 | (rule.lower is not None) << 1 | rule.consecutive << 8
-    return {RULE + 1: threshold, RULE + 2: lower, RULE: switches}
+    # The first frame is under the rule if that is there when the heads begin to wait for its rows.
+    return {RULE: switches, RULE + 1: threshold, RULE + 2: lower}
 
 
 def cycle_limit(build: Build, frames: int) -> int:
