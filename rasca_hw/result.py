@@ -18,7 +18,7 @@ class ResultUnit(wiring.Component):
     logit_valid, logit : logits of a step in ascending order.
     cut : the frame ends without further steps (truncated).
     errors : of the frame that is being finished.
-    rule, gated, skipped, passed, parity, skip : see :class:`~rasca_hw.termination.Termination`.
+    rule, gated, skipped, passed, parity, skip, stopped : see :class:`~rasca_hw.termination.Termination`.
     ready : whether an early decision may be made.
     classified : a pulse with each step's classification.
     decided : a pulse with each frame's end; `results` holds from the next cycle until read.
@@ -41,6 +41,7 @@ class ResultUnit(wiring.Component):
                 "passed": Out(8),
                 "parity": Out(1),
                 "skip": Out(1),
+                "stopped": Out(1),
                 "ready": In(1),
                 "classified": Out(1),
                 "decided": Out(1),
@@ -85,6 +86,7 @@ class ResultUnit(wiring.Component):
             self.passed.eq(termination.passed),
             self.parity.eq(termination.parity),
             self.skip.eq(termination.skip),
+            self.stopped.eq(termination.stopped),
         ]
         step = Signal(8)
         last = termination.passed == self.steps - 1
