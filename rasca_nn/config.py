@@ -15,6 +15,9 @@ from rasca_nn.errors import RascaError
 CONVS = 4
 """Convolutions in a CNN head, each followed by a 1x2 max-pool (seeds: paper, table 1)."""
 
+BAND = 2
+"""Columns to either side that the banded spatial attention scores."""
+
 LIMITS = {
     "rows": (1, 9),
     "heads": (1, 4),

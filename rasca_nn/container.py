@@ -57,6 +57,7 @@ def read(path: Path, kind: str, version: int) -> tuple[dict[str, Any], dict[str,
                 raise ModelFileError(
                     f"{path}: {kind} version {header.get('version')!r} is not the one read here, {version}"
                 )
+            # What safe_open gives is no mapping and cannot be iterated over.
             return header, {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except (SafetensorError, OSError, ValueError, TypeError, KeyError) as error:
         raise ModelFileError(f"{path}: not a whole model file ({str(error).splitlines()[0]})") from None

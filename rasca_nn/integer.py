@@ -13,13 +13,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from rasca_nn.config import CONVS
+from rasca_nn.config import BAND, CONVS
 from rasca_nn.int8_file import Int8Model, Layer
 
 Trace = dict[str, Tensor]
 """Every intermediate tensor of one step, by name."""
-BAND = 2
-"""Columns to either side that the banded spatial attention scores."""
 
 
 def normalise(images: Tensor) -> Tensor:

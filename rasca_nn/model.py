@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from rasca_nn.config import CONVS, RaScaNetConfig
+from rasca_nn.config import BAND, CONVS, RaScaNetConfig
 
 Observer = Callable[[str, Tensor], None]
 """Called with the name and the value of an intermediate tensor; names as in docs/numerics.md."""
@@ -109,7 +109,7 @@ class SpatialAttention(nn.Module):
         scores = torch.einsum("dbi,dbj->bij", hidden, key)
         if self.banded:
             column = torch.arange(p.shape[2], device=p.device)
-            near = (column[:, None] - column[None, :]).abs() <= 2
+            near = (column[:, None] - column[None, :]).abs() <= BAND
             scores = scores * near / hidden.shape[0] ** 0.5
         weights = scores.softmax(-1)
         mix = p + torch.einsum("cbi,bij->cbj", value, weights)

@@ -25,12 +25,6 @@ LOGIT_LATENCY = feeder.LATENCY + array.LATENCY + 7
 """Cycles from the last tap of a class in row 0 to the decision."""
 
 
-JUDGED_LATENCY = termination.LATENCY
-"""Cycles from the decision, if it were the last step's, to the one in which the next step may begin."""
-EARLY_LATENCY = termination.LATENCY
-"""Cycles by which an early decision is later than the last step's would be."""
-
-
 @dataclass(frozen=True)
 class FrameCycles:
     """Cycles to a decision: from the frame's first pixel, from the end of its last used row, from the one before."""
@@ -182,7 +176,7 @@ def estimate(
                         free = engine.fetch
                     if plan.op.mode == Mode.LOGITS:
                         decisions[frame:] = [_decided(plan, first)]
-                        judged = decisions[frame] + JUDGED_LATENCY
+                        judged = decisions[frame] + termination.LATENCY
                 engine.fetch += STEP_OVERHEAD
         if not made[-1]:
             decisions[frame] = _early(decisions[frame], lines.ended[frame])
@@ -198,5 +192,5 @@ def estimate(
 
 def _early(decided: int, ended: int) -> int:
     """When a frame is decided early, from when its last classification would have decided it; `ended`: its last row."""
-    due = decided + EARLY_LATENCY
+    due = decided + termination.LATENCY
     return ended + FIFO_LATENCY + 1 if ended <= due - 1 < ended + FIFO_LATENCY else due

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fpga.names import nearest
+from rasca_hw.counters import REGISTERS
 from rasca_nn.config import RaScaNetConfig
 from rasca_nn.errors import RascaError
 from rasca_nn.int8_file import Int8Model
@@ -231,9 +232,12 @@ def _judge(
             if value != right:
                 faults.append(f"frame {f}: {name} of the result: expected {right}, got {value}")
 
-    measured = tuple(FrameCycles(*(int(v) for v in registers[5:8])) for registers in run.counters)
+    cycles = [field.name for field in fields(FrameCycles)]
+    measured = tuple(
+        FrameCycles(**{name: int(registers[REGISTERS.index(name)]) for name in cycles}) for registers in run.counters
+    )
     for f, (count, guess) in enumerate(zip(measured, estimated, strict=True)):
-        for name in ("frame_cycles", "latency", "interval"):
+        for name in cycles:
             value, right = getattr(count, name), getattr(guess, name)
             if value != right:
                 faults.append(f"frame {f}: {name}: estimated {right}, measured {value}")

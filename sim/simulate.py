@@ -33,7 +33,6 @@ class Machine(Protocol):
         frames: int,
         *,
         limit: int,
-        trace: bool = True,
         settings: Mapping[int, int] | None = None,
     ) -> Run: ...
 
@@ -225,7 +224,6 @@ class Icarus:
         frames: int,
         *,
         limit: int,
-        trace: bool = True,
         settings: Mapping[int, int] | None = None,
     ) -> Run:
         from sim.icarus import run_accelerator

@@ -10,7 +10,7 @@ from rasca_hw import dynamic, softmax
 from rasca_hw.dynamic import DynamicWeights
 from rasca_hw.program import Weights
 from rasca_hw.softmax import SCORE_BITS, SoftmaxUnit
-from rasca_nn.integer import BAND
+from rasca_nn.config import BAND
 from rasca_nn.integer import softmax as expected_weights
 from rasca_nn.tables import exp_table
 from tests.hw.player import lanes, play, split
