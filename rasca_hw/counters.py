@@ -17,9 +17,8 @@
 | 33 | its threshold, a margin of logits (signed) |
 | 34 | its lower limit, likewise |
 
-32 to 34 can be written. `enabled` acts from the next frame on that the heads begin to wait for, which they do within a
-few cycles of a reset and of the frame before; the rest acts at once, so in a running stream it is written before. 0
-consecutive steps count as 1.
+32 to 34 can be written at any time. They act together, from the next frame on that opens: a frame opens when the heads
+have time for it and its first kernel rows are there. 0 consecutive steps count as 1.
 """
 
 from __future__ import annotations
@@ -64,6 +63,7 @@ class Counters(wiring.Component):
     products : products of this cycle, for each engine.
     address, value, write, data : register bus, value a cycle after the address.
     rule : as set; not enabled after reset.
+    opened, held : a frame opens (a pulse); the rule as it was then.
     """
 
     def __init__(self, *, engines: int, multipliers: int, model_hash: int) -> None:
@@ -86,6 +86,8 @@ class Counters(wiring.Component):
                 "write": In(1),
                 "data": In(32),
                 "rule": Out(Rule),
+                "opened": In(1),
+                "held": Out(Rule),
             }
         )
 
@@ -138,6 +140,8 @@ class Counters(wiring.Component):
         with m.If(self.address < len(registers)):
             m.d.sync += self.value.eq(registers[self.address])
         rule = self.rule
+        with m.If(self.opened):
+            m.d.sync += self.held.eq(rule)
         switches = Cat(rule.enabled, rule.skips)
         for i, fields in enumerate((switches, rule.threshold, rule.lower)):
             with m.If(self.address == RULE + i):

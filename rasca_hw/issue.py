@@ -40,6 +40,7 @@ HANDSHAKE = wiring.Signature(
         "restart": Out(1),
         "rule_enabled": In(1),
         "gated": Out(1),
+        "opened": Out(1),
         "passed": In(8),
         "parity": In(1),
         "skip": In(1),
@@ -55,6 +56,7 @@ credit, credit_taken, credit_given : leave to send features; given: a pulse when
 abort, restart : the frame was truncated: once nothing more is in flight, start over (a pulse).
 rule_enabled, gated : early termination is on; the first engine's frame is under it, and each step waits for the verdict
     on the one before.
+opened : a frame's first step starts (a pulse).
 passed, parity, skip : that verdict, see :class:`~rasca_hw.termination.Termination`.
 skipped, before_skipped : this engine passed over a group, the engine before did (pulses).
 """
@@ -271,6 +273,10 @@ class IssueSequencer(wiring.Component):
                 if self.params.reads_lines:
                     with m.Elif(opens & gate & ~judged):
                         pass
+                    with m.Elif(opens & (step == 0) & (handshake.rows_available < self.kernel_height)):
+                        # A frame opens with its first rows, and is under the rule that is set then.
+                        with m.If(abort & self.drained):
+                            m.next = "Restart"
                     with m.Elif(opens & gate & handshake.skip):
                         with m.If(self.drained & (handshake.rows_available >= self.rows)):
                             m.d.comb += [self.skip.eq(1), handshake.rows_done.eq(self.rows)]
@@ -292,6 +298,7 @@ class IssueSequencer(wiring.Component):
                     ]
                     with m.If(opens):
                         m.d.sync += handshake.gated.eq(gate)
+                        m.d.comb += handshake.opened.eq(step == 0)
                     m.next = "Row"
                 # A truncated frame ends where the next rows or features would be waited for.
                 with m.Elif(abort & record.wait_features & self.drained):

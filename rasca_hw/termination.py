@@ -23,7 +23,6 @@ class Rule(data.Struct):
     """What a user sets; see :mod:`rasca_hw.counters` for its registers."""
 
     enabled: 1
-    """From the next frame on."""
     skips: 1
     """Whether `lower` is used."""
     consecutive: 8
@@ -34,7 +33,7 @@ class Rule(data.Struct):
 class Termination(wiring.Component):
     """Members
     -------
-    rule, gated : the rule, and whether the frame at hand is under it.
+    rule, gated : the rule of the frame at hand, and whether it is enabled.
     complete, margin : a step's classification is there (a pulse), with its margin.
     skipped : a group was passed over (a pulse).
     cut : the frame ends here.

@@ -161,6 +161,8 @@ def estimate(
                 continue
             back.writes = [t for t in back.writes if t >= heads.fetch]
             opening = judged if ran else 0
+            if step == 0:
+                opening = max(opening, lines.row(row + build.model.config.kernel_heights[0] - 1))
             for engine in engines:
                 for plan in engine.loop:
                     if plan.op.lines:

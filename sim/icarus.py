@@ -158,6 +158,7 @@ def run_accelerator(
     idle: str = "none",
     stall: str = "none",
     settings: Mapping[int, int] | None = None,
+    later: Mapping[int, Mapping[int, int]] | None = None,
     source: str | None = None,
     folder: Path | None = None,
 ) -> Run:
@@ -170,6 +171,7 @@ def run_accelerator(
     idle, stall : patterns (:mod:`sim.benches.streams`) of cycles without a pixel, and without ready for results and
         confidences.
     settings : registers to write before (:mod:`rasca_hw.counters`).
+    later : likewise, after so many pixels.
     source : Verilog of :class:`~sim.top.TracedAccelerator` where it is not the generated one (mutations).
 
     Raises
@@ -186,6 +188,9 @@ def run_accelerator(
         "stall": stall,
         "registers": register_count(params),
         "settings": np.array(list((settings or {}).items()), np.int64).reshape(-1, 2),
+        "later": np.array(
+            [(at, *pair) for at, values in (later or {}).items() for pair in values.items()], np.int64
+        ).reshape(-1, 3),
         "traces": np.array([(e, g) for e, engine in enumerate(params.engines) for g in range(engine.groups)]),
     }
     outcome = run_bench(text, "accelerator", case, folder=folder)

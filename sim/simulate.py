@@ -129,14 +129,11 @@ def _of_image(step: integer.Trace, i: int) -> Trace:
 
 
 def settings(model: Int8Model, rule: Rule | None) -> dict[int, int]:
-    """The registers of early termination (:mod:`rasca_hw.counters`) for a rule, in the order of writing; none without,
-    as after reset.
-    """
+    """The registers of early termination (:mod:`rasca_hw.counters`) for a rule; none without, as after reset."""
     if rule is None:
         return {}
     threshold, lower = rule.limits(model.scales["classifier.output"])
     switches = 1 | (rule.lower is not None) << 1 | rule.consecutive << 8
-    # The first frame is under the rule if that is there when the heads begin to wait for its rows.
     return {RULE: switches, RULE + 1: threshold, RULE + 2: lower}
 
 

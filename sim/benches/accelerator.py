@@ -9,7 +9,7 @@ from typing import Any
 
 import cocotb
 import numpy as np
-from cocotb.triggers import SimTimeoutError, with_timeout
+from cocotb.triggers import Lock, SimTimeoutError, with_timeout
 
 from sim.benches import case
 from sim.benches.streams import StreamDriver, StreamMonitor, WriteMonitor
@@ -18,15 +18,42 @@ from sim.frames import BUBBLE
 PAYLOAD = (1 << 26) - 1
 
 
-async def read_counters(dut: Any, edge: Any, registers: int) -> list[int]:
-    """All registers; the value comes a cycle after the address."""
-    values = []
-    for register in range(registers):
-        dut.register.value = register
-        await edge
-        await edge
-        values.append(int(dut.value.value))
-    return values
+class Registers:
+    """The register bus, for one user at a time."""
+
+    def __init__(self, dut: Any, edge: Any) -> None:
+        self.dut = dut
+        self.edge = edge
+        self.lock = Lock()
+
+    async def read(self, count: int) -> list[int]:
+        """The first registers; the value comes a cycle after the address."""
+        values = []
+        async with self.lock:
+            for register in range(count):
+                self.dut.register.value = register
+                await self.edge
+                await self.edge
+                values.append(int(self.dut.value.value))
+        return values
+
+    async def write(self, settings: list[list[int]]) -> None:
+        """Pairs of address and value."""
+        async with self.lock:
+            for address, value in settings:
+                self.dut.register.value, self.dut.data.value, self.dut.write.value = address, value & 0xFFFFFFFF, 1
+                await self.edge
+            self.dut.write.value = 0
+
+
+async def send(driver: StreamDriver, words: list[int | None], registers: Registers, later: list[list[int]]) -> None:
+    """The pixels; `later` (position, address, value) are registers to be written when so many of them are sent."""
+    sent = 0
+    for position in sorted({row[0] for row in later}):
+        await driver.send(words[sent:position])
+        await registers.write([row[1:] for row in later if row[0] == position])
+        sent = position
+    await driver.send(words[sent:])
 
 
 @cocotb.test()
@@ -36,10 +63,8 @@ async def frames(dut: Any) -> None:
     dut.register.value = 0
     dut.write.value = 0
     edge = await case.start(dut)
-    for address, value in given["settings"].tolist():
-        dut.register.value, dut.data.value, dut.write.value = address, value & 0xFFFFFFFF, 1
-        await edge
-    dut.write.value = 0
+    registers = Registers(dut, edge)
+    await registers.write(given["settings"].tolist())
     begin = case.cycle()
     driver = StreamDriver(dut, "pixels", edge, given["idle"])
     results = StreamMonitor(dut, "results", edge, given["stall"])
@@ -48,7 +73,7 @@ async def frames(dut: Any) -> None:
     words = [None if w & BUBBLE else w & PAYLOAD for w in given["pixels"].tolist()]
     running = [results.run(), confidences.run(), *(m.run() for m in monitors)]
     tasks = [cocotb.start_soon(r) for r in running]
-    tasks.append(cocotb.start_soon(driver.send(words)))
+    tasks.append(cocotb.start_soon(send(driver, words, registers, given["later"].tolist())))
 
     counters: list[list[int]] = []
     while len(counters) < given["frames"]:
@@ -60,7 +85,7 @@ async def frames(dut: Any) -> None:
                 f"{len(counters)} of {given['frames']} results after {given['limit']} cycles"
             ) from None
         await edge
-        counters.append(await read_counters(dut, edge, given["registers"]))
+        counters.append(await registers.read(given["registers"]))
     for task in tasks:
         if task.done():
             task.result()

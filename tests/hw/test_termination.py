@@ -9,7 +9,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from rasca_hw.counters import REGISTERS
+from rasca_hw.counters import REGISTERS, RULE
 from rasca_nn.config import preset
 from rasca_nn.integer import step_logits
 from rasca_nn.termination import Rule
@@ -22,6 +22,8 @@ from tests.hw.whole import SINGLE, Whole
 
 CONFIG = replace(preset("tiny"), name="tall", height=42, width=16)
 FRAMES = 8
+TARGETS = ("small", str(SINGLE))
+TARGET_IDS = ("two-engines", "single-engine")
 
 
 def pictures(count: int) -> NDArray[np.uint8]:
@@ -45,7 +47,7 @@ def rule_for(whole: Whole, images: NDArray[np.uint8], consecutive: int, *, skips
     return Rule(float(np.quantile(likely, 0.8)), consecutive, lower)
 
 
-@pytest.mark.parametrize("target", ["small", str(SINGLE)], ids=["two-engines", "single-engine"])
+@pytest.mark.parametrize("target", TARGETS, ids=TARGET_IDS)
 @pytest.mark.parametrize(("consecutive", "skips"), [(1, True), (2, False)])
 def test_frames_under_a_rule(target: str, consecutive: int, skips: bool) -> None:
     """Words, decisions, cycles and products: those of the steps that the rule leaves, and of no other."""
@@ -79,9 +81,40 @@ def test_frames_under_a_rule(target: str, consecutive: int, skips: bool) -> None
         assert counted["active"] > 0
 
 
-def test_cut_frames_under_a_rule() -> None:
-    """A frame cut off before or after its early decision; the good frame after it is exact."""
+def test_rules_changed_in_mid_frame() -> None:
+    """A rule set while a frame comes in acts on the next frame, all of it at once."""
     whole = Whole.random(CONFIG, "small", seed=19)
+    images = pictures(FRAMES)
+    rules = [rule_for(whole, images, 1, skips=True), rule_for(whole, images, 2, skips=False), None, Rule(0.5, 1, None)]
+    per_rule = FRAMES // len(rules)
+    found = [traces(whole.model, images, rule) for rule in rules]
+    ran = np.stack([found[f // per_rule][1][f] for f in range(FRAMES)])
+    last = [int(np.flatnonzero(row)[-1]) for row in ran]
+    streams = [pixel_stream(image) for image in images]
+    middle = len(streams[0]) // 2
+    later = {
+        (i * per_rule - 1) * len(streams[0]) + middle: settings(whole.model, rule) if rule else {RULE: 0}
+        for i, rule in enumerate(rules)
+        if i
+    }
+    run = run_accelerator(
+        whole.build.params,
+        np.concatenate(streams),
+        FRAMES,
+        limit=whole.limit(2 * FRAMES),
+        settings=settings(whole.model, rules[0]),
+        later=later,
+    )
+    for comparison in compare(whole.build, run, [found[f // per_rule][0][f] for f in range(FRAMES)]):
+        assert comparison.first is None
+    np.testing.assert_array_equal(run.results["step"], np.array(last) + 1)
+    np.testing.assert_array_equal(run.results["errors"], np.zeros(FRAMES))
+
+
+@pytest.mark.parametrize("target", TARGETS, ids=TARGET_IDS)
+def test_cut_frames_under_a_rule(target: str) -> None:
+    """A frame cut off before or after its early decision; the good frame after it is exact."""
+    whole = Whole.random(CONFIG, target, seed=19)
     images = pictures(FRAMES)
     rule = rule_for(whole, images, 1, skips=True)
     expected, ran = traces(whole.model, images, rule)
