@@ -39,6 +39,7 @@ def _add_simulator(sub: argparse.ArgumentParser) -> None:
 def fuzz(args: argparse.Namespace) -> int:
     """Exit status 1 if a case fails."""
     from rasca_nn.errors import RascaError
+    from rtl_gen.target import TargetError
     from sim.fuzz import random_case, shrink
     from sim.random_case import fails, run_case
 
@@ -50,7 +51,13 @@ def fuzz(args: argparse.Namespace) -> int:
     with progress(f"random cases on {args.simulator}") as tell:
         for number in range(args.cases):
             case = random_case(args.seed, number)
-            outcome = run_case(case, args.simulator)
+            try:
+                outcome = run_case(case, args.simulator)
+            except TargetError as error:
+                # Every case is drawn to fit.
+                raise RascaError(
+                    f"case {number} of seed {args.seed} ({case.save(args.out)}) is refused: {error}"
+                ) from None
             report["cases"] += 1
             report["compared"] += outcome.compared
             report["cycles"] += sum(frame.interval for frame in outcome.measured)
