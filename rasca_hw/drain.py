@@ -20,7 +20,8 @@ def control_layout(params: EngineParams, bias_depth: int) -> data.StructLayout:
     """What accompanies a sum; addresses are those of the first row."""
     return data.StructLayout(
         {
-            "rows": params.rows,  # one bit for each row that holds a channel
+            "rows": params.drains,  # one bit for each row that holds a channel
+            **({"row": range(params.rows)} if params.broadcast else {}),  # whose sum it is
             "valid": 1,  # a sum
             "load": 1,  # first column of a pass
             "emit": 1,  # makes an output value (every second column where pooled)

@@ -9,12 +9,13 @@ from functools import reduce
 from operator import or_
 from typing import Any
 
-from amaranth.hdl import Cat, Module, Mux, Signal
+from amaranth.hdl import Array, Cat, Module, Mux, Signal
 from amaranth.lib import data, memory, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
-from . import array, dynamic, feeder, pool, post, rom, softmax
+from . import array, broadcast, dynamic, feeder, pool, post, rom, softmax
 from .array import SystolicArray, delay
+from .broadcast import BroadcastArray
 from .drain import DrainSequencer
 from .dynamic import DynamicWeights
 from .feeder import Feeder
@@ -25,6 +26,7 @@ from .pool import StatePool
 from .post import PostParams, RowPost
 from .program import Mode, Weights
 from .rom import Rom
+from .serial_drain import SerialDrainSequencer
 from .softmax import SoftmaxUnit
 
 MAX_POOL_ROWS = 6
@@ -33,17 +35,24 @@ MAX_POOL_ROWS = 6
 
 def post_params(params: EngineParams) -> PostParams:
     """What the engine's rows are made for."""
-    return PostParams(params.acc_width, params.columns, params.tables, bool(params.spatial))
+    return PostParams(params.acc_width, params.columns, params.tables, bool(params.spatial), params.broadcast)
 
 
-def sum_latency() -> int:
-    """Cycles from the address of a pass's last tap to column 0's sum of row 0; row r follows r cycles later."""
-    return feeder.LATENCY + array.LATENCY
+def tap_latency(params: EngineParams) -> int:
+    """Cycles from a tap's address to its operands."""
+    return feeder.SHORT_LATENCY if params.broadcast else feeder.LATENCY
+
+
+def sum_latency(params: EngineParams) -> int:
+    """Cycles from the address of a pass's last tap to the array's `valid` of column 0, row 0; row r follows r * skew
+    cycles later.
+    """
+    return tap_latency(params) + (broadcast.LATENCY if params.broadcast else array.LATENCY)
 
 
 def drain_latency(params: EngineParams) -> int:
     """Cycles from the address of a pass's last tap to the write of column 0 of row 0."""
-    return sum_latency() + post_params(params).value_stage + 3
+    return sum_latency(params) + post_params(params).value_stage + (2 if params.broadcast else 3)
 
 
 def settle_cycles(params: EngineParams) -> int:
@@ -68,7 +77,14 @@ def scratch_latency(params: EngineParams) -> int:
 
 def pool_latency(params: EngineParams) -> int:
     """Cycles from the write of a state word to that of its pooled value."""
-    return pool.LATENCY - 2 + max(0, params.rows - MAX_POOL_ROWS)
+    return pool.LATENCY - 2 + pool_wait(params)
+
+
+def pool_wait(params: EngineParams) -> int:
+    """Cycles by which pooled values wait, so that none comes together with a word of the state."""
+    if params.broadcast:
+        return int((pool.LATENCY - 2) % params.columns == 0)
+    return max(0, params.rows - MAX_POOL_ROWS)
 
 
 class WordWrite(data.Struct):
@@ -98,7 +114,7 @@ class Engine(wiring.Component):
         self.issue = IssueSequencer(
             params, steps=steps, rows=rows, kernel_height=kernel_height, line_words=line_words, row_words=row_words
         )
-        self.drain = DrainSequencer(params, steps=steps)
+        self.drain = (SerialDrainSequencer if params.broadcast else DrainSequencer)(params, steps=steps)
         self.post_params = post_params(params)
         self.dynamic = None
         if params.spatial:
@@ -196,27 +212,34 @@ class Engine(wiring.Component):
 
         m.submodules[prefix + "weights"] = weights = Rom(params.weights[group], width=8 * params.rows)
         lead = dynamic.LATENCY - dynamic.FIXED_LATENCY if params.spatial else 0
+        taps = tap_latency(params)
         m.d.comb += weights.address.eq(
-            delay(m, seq.weight_address, feeder.LATENCY - rom.LATENCY - lead, name=prefix + "weight_address")
+            delay(m, seq.weight_address, taps - rom.LATENCY - lead, name=prefix + "weight_address")
         )
 
-        m.submodules[prefix + "feeder"] = feed = Feeder(params.columns)
-        m.submodules[prefix + "array"] = systolic = SystolicArray(
+        m.submodules[prefix + "feeder"] = feed = Feeder(params.columns, short=params.broadcast)
+        kind = BroadcastArray if params.broadcast else SystolicArray
+        m.submodules[prefix + "array"] = multiply = kind(
             rows=params.rows, columns=params.columns, acc_width=params.acc_width
         )
         m.d.comb += [
             feed.tap.eq(seq.tap),
             feed.word.eq(Mux(lines, self.line_word.as_value(), read.data) if params.reads_lines else read.data),
-            systolic.activations.eq(feed.operands),
-            systolic.weights.eq(weights.word if self.dynamic is None else self.dynamic.word),
-            systolic.first.eq(delay(m, seq.first, feeder.LATENCY, name=prefix + "first", reset_less=False)),
-            systolic.last.eq(delay(m, seq.last, feeder.LATENCY, name=prefix + "last", reset_less=False)),
+            multiply.activations.eq(feed.operands),
+            multiply.weights.eq(weights.word if self.dynamic is None else self.dynamic.word),
         ]
-        post_rows = self._post_rows(m, group, prefix, systolic, at)
+        if isinstance(multiply, SystolicArray):
+            m.d.comb += multiply.first.eq(delay(m, seq.first, taps, name=prefix + "first", reset_less=False))
+            sums = [multiply.sums[r] for r in range(params.rows)]
+        else:
+            m.d.comb += multiply.active.eq(delay(m, seq.active, taps, name=prefix + "active", reset_less=False))
+            sums = [multiply.sum]
+        m.d.comb += multiply.last.eq(delay(m, seq.last, taps, name=prefix + "last", reset_less=False))
+        post_rows = self._post_rows(m, group, prefix, sums, at)
         self._write_words(m, group, prefix, post_rows, write, at)
         if self.dynamic is not None:
             self._dynamic_weights(m, weights, post_rows, at)
-        return systolic.valid[0]
+        return multiply.valid[0]
 
     def _dynamic_weights(self, m: Module, weights: Rom, rows: list[RowPost], at: Callable[[int, int], Any]) -> None:
         assert self.dynamic is not None
@@ -236,7 +259,7 @@ class Engine(wiring.Component):
             ]
 
     def _post_rows(
-        self, m: Module, group: int, prefix: str, systolic: SystolicArray, at: Callable[[int, int], Any]
+        self, m: Module, group: int, prefix: str, sums: list[Any], at: Callable[[int, int], Any]
     ) -> list[RowPost]:
         params = self.params
         biases = params.biases[group]
@@ -251,26 +274,26 @@ class Engine(wiring.Component):
         operand, gate = self._operand_memory(m, group, at)
 
         rows = []
-        for r in range(params.rows):
+        for r in range(params.drains):
             m.submodules[f"{prefix}post{r}"] = row = RowPost(self.post_params)
             with m.If(at(post.BIAS_READ, r).load):
                 m.d.comb += bias_read.addr.eq(at(post.BIAS_READ, r).bias_address)
             m.d.comb += [
-                row.sum.eq(systolic.sums[r]),
+                row.sum.eq(sums[r]),
                 row.bias.eq(bias_read.data[: params.acc_width]),
                 row.shift.eq(bias_read.data[params.acc_width :]),
                 row.control.bias_load.eq(at(post.BIAS_LOAD, r).load),
-                row.control.relu.eq(at(post.CLAMP, r).relu),
+                row.control.relu.eq(at(self.post_params.clamp, r).relu),
                 row.control.unsigned.eq(at(self.post_params.value_stage - 1, r).unsigned),
             ]
             if params.tables:
                 m.d.comb += [
-                    row.control.table.eq(at(post.TABLE, r).table),
-                    row.control.use_table.eq(at(post.SELECT, r).use_table),
-                    row.control.operand_load.eq(at(post.OPERAND_LOAD, r).load),
-                    row.control.mode.eq(at(post.ELEMENTWISE, r).mode),
-                    row.control.operand_unsigned.eq(at(post.ELEMENTWISE, r).operand_unsigned),
-                    row.control.residual.eq(at(post.ELEMENTWISE, r).residual),
+                    row.control.table.eq(at(self.post_params.table, r).table),
+                    row.control.use_table.eq(at(self.post_params.select, r).use_table),
+                    row.control.operand_load.eq(at(self.post_params.operand_load, r).load),
+                    row.control.mode.eq(at(self.post_params.elementwise, r).mode),
+                    row.control.operand_unsigned.eq(at(self.post_params.elementwise, r).operand_unsigned),
+                    row.control.residual.eq(at(self.post_params.elementwise, r).residual),
                     row.operand.eq(operand),
                     row.gate.eq(gate),
                 ]
@@ -286,8 +309,8 @@ class Engine(wiring.Component):
         if not params.tables:
             return 0, 0
         address = Signal(range(max(2, params.operand_depth, params.gate_depth)), reset_less=True)
-        for r in range(params.rows):
-            control = at(post.OPERAND_READ - 1, r)
+        for r in range(params.drains):
+            control = at(self.post_params.operand_read - 1, r)
             with m.If(control.load):
                 m.d.sync += address.eq(control.operand_address - params.operand_base)
         if self.dynamic is not None:
@@ -330,26 +353,29 @@ class Engine(wiring.Component):
         logits = []
         for r, row in enumerate(rows):
             control = at(stage, r)
-            m.submodules[f"{prefix}packer{r}"] = packer = Packer(params.columns)
+            packers = [Packer(params.columns) for _ in (range(params.rows) if params.broadcast else [r])]
+            for k, packer in enumerate(packers, start=r):
+                m.submodules[f"{prefix}packer{k}"] = packer
             value = row.value.as_signed()
             even = Signal.like(value, name=f"{prefix}even{r}", reset_less=True)
             with m.If(control.valid):
                 m.d.sync += even.eq(value)
             pooled = Signal(8, name=f"{prefix}value{r}", reset_less=True)
             m.d.sync += pooled.eq(Mux(control.pool & (even > value), even, value))
-            m.d.comb += [
-                packer.valid.eq(control.emit),
-                packer.value.eq(pooled),
-                packer.lane.eq(control.lane),
-                packer.fill.eq(control.unsigned << 7),
-            ]
+            for k, packer in enumerate(packers):
+                m.d.comb += [
+                    packer.valid.eq(control.emit & (control.row == k) if params.broadcast else control.emit),
+                    packer.value.eq(pooled),
+                    packer.lane.eq(control.lane),
+                    packer.fill.eq(control.unsigned << 7),
+                ]
             packed, written = at(stage + 1, r), at(stage + 2, r)
             complete = Signal(name=f"{prefix}complete{r}")
             m.d.sync += complete.eq(packed.done & packed.rows[0])
             word = Signal(self.write_layout, name=f"{prefix}word{r}")
             m.d.comb += [
                 word.address.eq(written.address),
-                word.word.eq(packer.word),
+                word.word.eq(Array(p.word for p in packers)[written.row] if params.broadcast else packers[0].word),
                 word.instruction.eq(written.instruction),
                 word.to.eq(Cat(written.to_memory, written.to_operand, written.to_gate, written.to_features)),
             ]
@@ -361,7 +387,7 @@ class Engine(wiring.Component):
         if params.spatial:
             finished.append(self._softmax(m, rows, at))
         # One at a time, so that selecting is and-or.
-        m.d.sync += [
+        m.d["comb" if params.broadcast else "sync"] += [
             out_valid.eq(Cat(valid for valid, _ in finished).any()),
             out.eq(reduce(or_, (Mux(valid, word.as_value(), 0) for valid, word in finished))),
         ]
@@ -421,16 +447,47 @@ class Engine(wiring.Component):
         ]
         return unit.complete, word
 
+    def _pool_rows(self, m: Module, unit: StatePool, row: RowPost, control: Any) -> None:
+        """A broadcast array's rows, one after another."""
+        for r in range(self.params.rows):
+            active = control.to_state & control.rows[0] & (control.row == r)
+            m.d.comb += [
+                unit.values[r].eq(row.value),
+                unit.valid[r].eq(control.emit & active),
+                unit.end[r].eq(control.end & active),
+            ]
+
+    def _pooled_in_turn(self, m: Module, pooled: Any, complete: Any) -> tuple[Any, Any]:
+        """Pooled values one after another, from the first channel to the last: (valid, word)."""
+        number, drain = next((i, x.drain) for i, x in enumerate(self.params.program) if x.drain.to_state)
+        channels = drain.groups * self.params.rows + drain.last_rows + 1
+        channel = Signal(range(channels))
+        with m.If(complete):
+            m.d.sync += channel.eq(Mux(channel == channels - 1, 0, channel + 1))
+        word = Signal(self.write_layout, name="pooled_word")
+        m.d.comb += [
+            word.address.eq(drain.state_base + channel),
+            word.word.eq(pooled.as_unsigned()),
+            word.instruction.eq(number),
+            word.to.to_memory.eq(1),
+        ]
+        return complete, word
+
     def _pool_state(
         self, m: Module, rows: list[RowPost], stage: int, at: Callable[[int, int], Any]
     ) -> list[tuple[Signal, Any]]:
         """The pooled values, each a word of one lane, some cycles after its row's last word: (valid, word) a row."""
         params = self.params
-        m.submodules.pool = unit = StatePool(rows=params.rows, columns=params.state_columns, with_max=params.pool_max)
-        extra = max(0, params.rows - MAX_POOL_ROWS)
+        m.submodules.pool = unit = StatePool(
+            rows=params.rows, columns=params.state_columns, with_max=params.pool_max, logic=params.broadcast
+        )
+        extra = pool_wait(params)
         pooled = delay(m, unit.pooled, extra, name="pooled")
         later = stage + pool.LATENCY + extra
         finished = []
+        if params.broadcast:
+            self._pool_rows(m, unit, rows[0], at(stage, 0))
+            return [self._pooled_in_turn(m, pooled, delay(m, unit.done, extra, name="pooled_done", reset_less=False))]
         for r, row in enumerate(rows):
             control = at(stage, r)
             active = control.to_state & control.rows[0]

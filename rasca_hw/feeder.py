@@ -18,7 +18,8 @@ from amaranth.lib.wiring import In, Out
 from .array import delay
 
 LATENCY = 4
-"""Cycles from a tap's address to its operands."""
+SHORT_LATENCY = 3
+"""Cycles from a tap's address to its operands; the short way has no register behind the memory."""
 
 
 class Tap(data.Struct):
@@ -36,21 +37,22 @@ class Tap(data.Struct):
 
 class Feeder(wiring.Component):
     """Forms windows. `word` is the memory's output for the tap of the cycle before; `operands` come `LATENCY` cycles
-    after the tap.
+    after the tap, `SHORT_LATENCY` with `short`.
     """
 
-    def __init__(self, columns: int) -> None:
+    def __init__(self, columns: int, *, short: bool = False) -> None:
         self.columns = columns
+        self.short = short
         word = data.ArrayLayout(signed(8), columns)
         super().__init__({"tap": In(Tap), "word": In(word), "operands": Out(word)})
 
     def elaborate(self, platform: Any) -> Module:
         m = Module()
         last = self.columns - 1
-        newer = delay(m, self.word, 1, name="newer")
+        newer = self.word if self.short else delay(m, self.word, 1, name="newer")
         current = delay(m, newer, 1, name="current")
         older = delay(m, current, 1, name="older")
-        tap = delay(m, self.tap, 3, name="tap")
+        tap = delay(m, self.tap, 2 if self.short else 3, name="tap")
         pad = Signal(signed(8))
         m.d.comb += pad.eq(tap.pad_low << 7)
         operands = Signal.like(self.operands, reset_less=True)

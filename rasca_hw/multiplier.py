@@ -9,10 +9,11 @@ from __future__ import annotations
 from typing import Any
 
 from amaranth.hdl import ClockSignal, Const, Instance, Module, Signal, signed
-from amaranth.lib import wiring
+from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 LATENCY = 3
+PAIR_LATENCY = 2
 
 
 class Multiplier(wiring.Component):
@@ -72,4 +73,50 @@ class Multiplier(wiring.Component):
             i_CE0=Const(1),
             i_RST0=Const(0),
             **{f"o_P{i}": p[i] for i in range(36)},
+        )
+
+
+class MultiplierPair(wiring.Component):
+    """`product[i] = a[i] * b[i]` of signed bytes, `PAIR_LATENCY` cycles later: registers in front of the multiplier and
+    behind it.
+
+    On an iCE40 it is one SB_MAC16, both halves in use; Yosys would infer one for each, and `synth_ice40 -dsp`
+    computes something else where registers follow.
+    """
+
+    def __init__(self) -> None:
+        byte, product = data.ArrayLayout(signed(8), 2), data.ArrayLayout(signed(16), 2)
+        super().__init__({"a": In(byte), "b": In(byte), "product": Out(product)})
+
+    def elaborate(self, platform: Any) -> Module:
+        m = Module()
+        if str(getattr(platform, "device", "")).startswith("iCE40UP"):
+            m.submodules.block = self._mac16()
+            return m
+        for i in range(2):
+            a = Signal.like(self.a[i], name=f"a{i}", reset_less=True)
+            b = Signal.like(self.b[i], name=f"b{i}", reset_less=True)
+            product = Signal(signed(16), name=f"product{i}", reset_less=True)
+            m.d.sync += [a.eq(self.a[i]), b.eq(self.b[i]), product.eq(a * b)]
+            m.d.comb += self.product[i].eq(product)
+        return m
+
+    def _mac16(self) -> Instance:
+        return Instance(
+            "SB_MAC16",
+            p_MODE_8x8=Const(1, 1),
+            p_A_REG=Const(1, 1),
+            p_B_REG=Const(1, 1),
+            p_TOP_8x8_MULT_REG=Const(1, 1),
+            p_BOT_8x8_MULT_REG=Const(1, 1),
+            # The product of bytes, without the accumulator.
+            p_TOPOUTPUT_SELECT=Const(2, 2),
+            p_BOTOUTPUT_SELECT=Const(2, 2),
+            p_A_SIGNED=Const(1, 1),
+            p_B_SIGNED=Const(1, 1),
+            i_CLK=ClockSignal(),
+            i_CE=Const(1),
+            i_A=self.a.as_value(),
+            i_B=self.b.as_value(),
+            o_O=self.product.as_value(),
         )

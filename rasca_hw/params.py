@@ -36,6 +36,8 @@ class EngineParams:
     name : used for submodules and counters.
     groups : arrays that run the same program in lockstep on weights of their own (parallel heads).
     rows, columns : size of each array: output channels x neighbouring columns.
+    broadcast : whether that is a :class:`~rasca_hw.broadcast.BroadcastArray`, with one post-processing row for all, or
+        a :class:`~rasca_hw.array.SystolicArray`.
     acc_width : accumulator bits, proven by the generator for the weights given.
     depth : words of `columns` bytes in each group's activation memory.
     reach : addresses the program names: the own memory's and, where features are sent, the receiver's.
@@ -55,6 +57,7 @@ class EngineParams:
     groups: int
     rows: int
     columns: int
+    broadcast: bool
     acc_width: int
     depth: int
     reach: int
@@ -75,8 +78,28 @@ class EngineParams:
     classifies: bool = False
 
     @property
+    def drains(self) -> int:
+        """Post-processing rows of each array."""
+        return 1 if self.broadcast else self.rows
+
+    @property
+    def skew(self) -> int:
+        """Cycles from a sum of one row to that of the next, same column."""
+        return self.columns if self.broadcast else 1
+
+    @property
+    def drain_cycles(self) -> int:
+        """Cycles in which a pass's sums leave one post-processing row."""
+        return self.columns * (self.rows if self.broadcast else 1)
+
+    @property
     def multipliers(self) -> int:
-        """Multipliers instantiated: the arrays, one a row for elementwise products, one each for pool and softmax."""
+        """Multipliers instantiated: the arrays, one a row for elementwise products, one each for pool and softmax.
+
+        Beside a broadcast array they are made of additions.
+        """
+        if self.broadcast:
+            return self.groups * self.rows * self.columns
         elementwise = self.rows if self.operand_depth else 0
         return self.groups * self.rows * self.columns + elementwise + bool(self.state_columns) + bool(self.spatial)
 

@@ -22,7 +22,7 @@ LATENCY = MULTIPLIER_LATENCY + 5
 
 
 class StatePool(wiring.Component):
-    """One multiplier for all rows, whose ends come a cycle apart.
+    """One multiplier for all rows, whose ends come a cycle or more apart; with `logic` it is made of additions.
 
     Members
     -------
@@ -30,7 +30,8 @@ class StatePool(wiring.Component):
     pooled, done : p, `LATENCY` cycles after `end` of some row, in the order of the rows.
     """
 
-    def __init__(self, *, rows: int, columns: int, with_max: bool) -> None:
+    def __init__(self, *, rows: int, columns: int, with_max: bool, logic: bool = False) -> None:
+        self.logic = logic
         self.rows = rows
         self.columns = columns
         self.with_max = with_max
@@ -66,10 +67,15 @@ class StatePool(wiring.Component):
                 m.d.sync += [chosen_sum.eq(total), chosen_max.eq(maximum)]
         m.d.sync += chosen.eq(delay(m, self.end, 1, name="ends", reset_less=False).any())
 
-        m.submodules.multiplier = multiplier = Multiplier(chosen_sum.shape().width, FRACTION + 2)
         reciprocal = ((1 << FRACTION) * 2 + self.columns) // (2 * self.columns)
-        m.d.comb += [multiplier.a.eq(chosen_sum), multiplier.b.eq(reciprocal)]
-        product = delay(m, multiplier.product, 1, name="product")
+        if self.logic:
+            scaled = Signal(signed(len(chosen_sum) + FRACTION + 2))
+            m.d.comb += scaled.eq(sum(chosen_sum << i for i in range(FRACTION + 1) if reciprocal >> i & 1))
+            product = delay(m, scaled, MULTIPLIER_LATENCY + 1, name="product")
+        else:
+            m.submodules.multiplier = multiplier = Multiplier(chosen_sum.shape().width, FRACTION + 2)
+            m.d.comb += [multiplier.a.eq(chosen_sum), multiplier.b.eq(reciprocal)]
+            product = delay(m, multiplier.product, 1, name="product")
         maximum = delay(m, chosen_max, MULTIPLIER_LATENCY + 1, name="max")
         p = Signal(signed(16))
         if self.with_max:

@@ -3,14 +3,19 @@
     cycle   0       1..2     3      4       5       6       7        8          9          10..12     13      14
            sum -> (read) -> +bias -> >> -> clamp -> table -> v -> up, x - v -> operands -> multiply -> round -> value
 
-Rows without tables and elementwise work end after the clamp, with `value` in cycle 6. Integer formulas:
-docs/numerics.md.
+Rows without tables and elementwise work end after the clamp, with `value` in cycle 6. The short pipeline, for slow
+clocks, takes the sum in cycle 3 and has fewer registers:
+
+    cycle   0..2     3       4             5       6      7                      8        9
+           (read) -> +bias -> >>, clamp -> table -> v -> up, x - v, multiply -> round -> value
+
+Integer formulas: docs/numerics.md.
 """
 
 from dataclasses import dataclass
 from typing import Any
 
-from amaranth.hdl import Cat, Const, Module, Mux, Signal, signed
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed
 from amaranth.lib import data, memory, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -22,15 +27,22 @@ from .softmax import SCORE_BITS
 
 BIAS_READ = 1
 BIAS_LOAD = 2
-CLAMP = 5
-TABLE = 6
 SCORE = 6
-SELECT = 7
-OPERAND_READ = 5
-OPERAND_LOAD = 7
-ELEMENTWISE = 8
-PLAIN_VALUE = 6
-ELEMENTWISE_VALUE = ELEMENTWISE + MULTIPLIER_LATENCY + 3
+SUM_WAIT = 3
+"""Cycles from `valid` to the addition of the bias."""
+
+
+def multiply(m: Module, a: Signal, b: Signal) -> Value:
+    """`a * b`, a unsigned, b signed, by conditional additions: a logic cell a bit where that is a carry chain's."""
+    low: list[Any] = []
+    high = Signal(signed(len(b) + 1), name="partial0")
+    m.d.comb += high.eq(Mux(a[0], b, 0))
+    for i in range(1, len(a)):
+        low.append(high[0])
+        before, high = high, Signal.like(high, name=f"partial{i}")
+        half = before[1:].as_signed()
+        m.d.comb += high.eq(Mux(a[i], half + b, half))
+    return Cat(*low, high).as_signed()
 
 
 def _clamp(value: Any, low: int, high: int) -> Any:
@@ -42,13 +54,13 @@ class RowControl(data.Struct):
 
     bias_load: 1
     relu: 1
-    """Cycle `CLAMP`: clamp to 0 .. 255 instead of -128 .. 127."""
+    """Cycle `clamp`: clamp to 0 .. 255 instead of -128 .. 127."""
     table: 2
     use_table: 1
-    """Cycle `SELECT`."""
+    """Cycle `select`."""
     operand_load: 1
     mode: 3
-    """Cycle `ELEMENTWISE`."""
+    """Cycle `elementwise`."""
     operand_unsigned: 1
     residual: 3
     unsigned: 1
@@ -58,18 +70,58 @@ class RowControl(data.Struct):
 @dataclass(frozen=True)
 class PostParams:
     """Widths of a row: accumulator bits, columns, tables (empty: neither tables nor elementwise work), and whether it
-    serves spatial attention.
+    serves spatial attention. `short`: the pipeline for slow clocks. Properties are cycles counted from `valid`.
     """
 
     acc_width: int
     columns: int
     tables: tuple[tuple[int, ...], ...]
     spatial: bool = False
+    short: bool = False
+
+    @property
+    def domain(self) -> str:
+        """Of what is a register in the long pipeline only."""
+        return "comb" if self.short else "sync"
+
+    @property
+    def clamp(self) -> int:
+        return 4 if self.short else 5
+
+    @property
+    def table(self) -> int:
+        """The look-up."""
+        return self.clamp + 1
+
+    @property
+    def select(self) -> int:
+        """Between table and plain value."""
+        return self.table + 1
+
+    @property
+    def elementwise(self) -> int:
+        """Factors are there."""
+        return self.select + 1
+
+    @property
+    def operand_read(self) -> int:
+        return self.elementwise - 3
+
+    @property
+    def operand_load(self) -> int:
+        return self.elementwise - 1
+
+    @property
+    def multiplied(self) -> int:
+        """Cycles from the factors to their product."""
+        return 1 if self.short else MULTIPLIER_LATENCY + 1
 
     @property
     def value_stage(self) -> int:
-        """Cycle of `value`, counted from the sum."""
-        return ELEMENTWISE_VALUE if self.tables else PLAIN_VALUE
+        """`value`."""
+        if not self.tables:
+            return self.clamp + 1
+        return self.elementwise + self.multiplied + (1 if self.short else 2)
 
 
 class RowPost(wiring.Component):
@@ -77,7 +129,7 @@ class RowPost(wiring.Component):
     -------
     sum : from the array.
     bias, shift : read for this row's channel in `BIAS_READ`, here in `BIAS_LOAD`; the bias includes half and offsets.
-    operand, gate : words of the operand memory and the gate plane, here in `OPERAND_LOAD`.
+    operand, gate : words of the operand memory and the gate plane, here in `operand_load`.
     total : sum + bias, for logits, cycle 4.
     score : requantised to more bits, for the softmax, cycle `SCORE`; with spatial attention only.
     value : the stored byte.
@@ -109,11 +161,12 @@ class RowPost(wiring.Component):
         total = Signal.like(self.total, reset_less=True)
         shifted = Signal.like(self.total, reset_less=True)
         clamped = Signal(8, reset_less=True)
-        m.d.sync += [
-            total.eq(delay(m, self.sum, 3, name="sum") + bias),
-            # The shift belongs to the column after the bias's: the next pass may begin with the next column.
-            shifted.eq(total >> delay(m, shift, 1, name="shift")),
-        ]
+        short = self.params.short
+        waiting = self.sum if short else delay(m, self.sum, SUM_WAIT, name="sum")
+        # The shift belongs to the column after the bias's: the next pass may begin with the next column.
+        later = delay(m, shift, 1, name="shift")
+        m.d.sync += total.eq(waiting + bias)
+        m.d[self.params.domain] += shifted.eq(total >> later)
         m.d.comb += self.total.eq(total)
         low = Mux(self.control.relu, 0, -128)
         high = Mux(self.control.relu, 255, 127)
@@ -138,7 +191,7 @@ class RowPost(wiring.Component):
         return value ^ (self.control.unsigned << 7)
 
     def _table(self, m: Module, clamped: Signal) -> Signal:
-        """Table look-up by the signed byte, cycles `TABLE` to `SELECT` + 1."""
+        """Table look-up by the signed byte, cycles `table` to `select` + 1."""
         entries = [entry for table in self.params.tables for entry in table]
         m.submodules.tables = tables = memory.Memory(shape=8, depth=len(entries), init=entries)
         port = tables.read_port()
@@ -164,21 +217,28 @@ class RowPost(wiring.Component):
             u.eq(Mux(self.control.mode == Mode.BLEND, gate[0], value)),
             v.eq(value),
         ]
-        m.submodules.multiplier = multiplier = Multiplier(10, 10)
+        domain = m.d[self.params.domain]
+        up = Signal(signed(10), reset_less=True)
+        factor = Signal(signed(10), reset_less=True)
         # A register before the way to the multiplier, which is a long one.
-        up = Signal.like(multiplier.a, reset_less=True)
-        factor = Signal.like(multiplier.b, reset_less=True)
-        m.d.sync += [up.eq(u + u[7]), factor.eq(Mux(self.control.mode == Mode.BLEND, x - v, x))]
+        domain += [up.eq(u + u[7]), factor.eq(Mux(self.control.mode == Mode.BLEND, x - v, x))]
         if self.params.spatial:
             with m.If(self.control.mode == Mode.RESIDUAL):
-                m.d.sync += up.eq(Const(256) >> self.control.residual)
-        m.d.comb += [multiplier.a.eq(up), multiplier.b.eq(factor)]
+                domain += up.eq(Const(256) >> self.control.residual)
+        if self.params.short:
+            product = Signal(signed(20), reset_less=True)
+            m.d.sync += product.eq(multiply(m, up[:9], factor))
+        else:
+            m.submodules.multiplier = multiplier = Multiplier(10, 10)
+            m.d.comb += [multiplier.a.eq(up), multiplier.b.eq(factor)]
+            product = multiplier.product
         # A register between the two additions: a multiplier's output is late in its cycle.
         scaled = Signal(signed(12), reset_less=True)
-        m.d.sync += scaled.eq((multiplier.product + Const(128)) >> 8)
-        mode = delay(m, self.control.mode, MULTIPLIER_LATENCY + 2, name="mode")
+        domain += scaled.eq((product + Const(128)) >> 8)
+        wait = self.params.value_stage - 1 - self.params.elementwise
+        mode = delay(m, self.control.mode, wait, name="mode")
         later = Signal(signed(8))
-        m.d.comb += later.eq(delay(m, value, MULTIPLIER_LATENCY + 2, name="value"))
+        m.d.comb += later.eq(delay(m, value, wait, name="value"))
         result = Signal(8)
         with m.Switch(mode):
             with m.Case(Mode.GATE):

@@ -78,6 +78,11 @@ def build(model: Int8Model, target: Target) -> Build:
             f"target {target.name}: line_rows {target.line_rows} holds {buffered - 3} frames of {config.name}, "
             f"at most {FRAMES_IN_FLIGHT - 3} are served"
         )
+    if target.array == "broadcast" and config.spatial_attention != "off":
+        raise TargetError(
+            f"target {target.name}: a broadcast array does not serve spatial attention ({config.name}: "
+            f'{config.spatial_attention}); use array = "systolic"'
+        )
     if len(target.engines) == 1:
         mappings = [_whole(model, target)]
         groups = [1]
@@ -162,6 +167,7 @@ def _engine(model: Int8Model, target: Target, engine: EngineTarget, mapping: Map
         groups=groups,
         rows=engine.rows,
         columns=target.columns,
+        broadcast=target.array == "broadcast",
         acc_width=max(10, bits),
         depth=mapping.depth,
         reach=max(mapping.depth, mapping.features.end),
@@ -181,7 +187,7 @@ def _engine(model: Int8Model, target: Target, engine: EngineTarget, mapping: Map
         receives_features=engine.runs == "back",
         classifies=back,
     )
-    plans = schedule(mapping, params, engine.rows, target.columns)
+    plans = schedule(mapping, params)
     weights, biases, weight_bases, bias_bases = _memories(model, plans, engine.rows, groups)
     program = tuple(
         Instruction(name=p.op.name, issue=_issue(p, _weight_base(p, w, mapping)), drain=_drain(p, b))

@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from rasca_hw import array, feeder, termination
+from rasca_hw import termination
 from rasca_hw.engine import settle_cycles, sum_latency
 from rasca_hw.issue import ROW_OVERHEAD, STEP_OVERHEAD
 from rasca_hw.lines import COLOURS
+from rasca_hw.params import EngineParams
 from rasca_hw.program import Mode
 from rtl_gen.build import Build, EngineBuild
 from rtl_gen.schedule import LayerPlan, pooled_times, write_times
@@ -21,8 +22,8 @@ FIFO_LATENCY = 2
 """Cycles from a word's put into an empty FIFO to its first possible get."""
 FULL_LATENCY = 2
 """Cycles from the last get of a set of features to `full`."""
-LOGIT_LATENCY = feeder.LATENCY + array.LATENCY + 7
-"""Cycles from the last tap of a class in row 0 to the decision."""
+LOGIT_LATENCY = 7
+"""Cycles from the sum of a class to the decision."""
 
 
 @dataclass(frozen=True)
@@ -98,7 +99,7 @@ class _Engine:
 
     def drained(self) -> int:
         """First cycle in which nothing that was started is in flight any more."""
-        return self.last_tap + sum_latency() + self.params.columns + settle_cycles(self.params)
+        return self.last_tap + sum_latency(self.params) + self.params.drain_cycles + settle_cycles(self.params)
 
     def skip(self, ready: int, *, wraps: bool) -> int:
         """Leaves a step out in cycle `ready` or later; returns the cycle."""
@@ -124,10 +125,11 @@ def _delivered(plan: LayerPlan, sender: _Engine, receiver: _Engine, first: int) 
     return cycle + FULL_LATENCY
 
 
-def _decided(plan: LayerPlan, first: int) -> int:
+def _decided(plan: LayerPlan, params: EngineParams, first: int) -> int:
     """Cycle of the decision, from the first tap of the last layer."""
     group, row = divmod(plan.op.out_channels - 1, plan.rows)
-    return first + int(plan.pass_start(0, group, 0)) + plan.pass_cycles - 1 + row + LOGIT_LATENCY
+    end = first + int(plan.pass_start(0, group, 0)) + plan.pass_cycles - 1
+    return end + sum_latency(params) + row * plan.skew + LOGIT_LATENCY
 
 
 def estimate(
@@ -177,7 +179,7 @@ def estimate(
                     if "given" in plan.op.waits:
                         free = engine.fetch
                     if plan.op.mode == Mode.LOGITS:
-                        decisions[frame:] = [_decided(plan, first)]
+                        decisions[frame:] = [_decided(plan, engine.params, first)]
                         judged = decisions[frame] + termination.LATENCY
                 engine.fetch += STEP_OVERHEAD
         if not made[-1]:

@@ -14,9 +14,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rasca_hw import array, post
+from rasca_hw import array
 from rasca_hw.drain import LAYER_OVERHEAD as DRAIN_OVERHEAD
-from rasca_hw.engine import drain_latency, pool_latency, scratch_latency, softmax_latency, sum_latency
+from rasca_hw.engine import (
+    drain_latency,
+    pool_latency,
+    post_params,
+    scratch_latency,
+    softmax_latency,
+    sum_latency,
+)
 from rasca_hw.issue import LAYER_OVERHEAD, ROW_OVERHEAD, STEP_OVERHEAD
 from rasca_hw.params import EngineParams
 from rasca_hw.program import Weights
@@ -38,6 +45,8 @@ class LayerPlan:
     blocks: int
     pass_cycles: int
     gap: int
+    skew: int
+    """Cycles from a sum of one row to that of the next."""
     delay: int = 0
 
     @property
@@ -77,25 +86,30 @@ class LayerPlan:
         return int(self.pass_start(self.op.out_rows - 1, self.groups - 1, self.blocks - 1))
 
 
-def plan(op: Op, rows: int, columns: int) -> LayerPlan:
+def plan(op: Op, params: EngineParams) -> LayerPlan:
     """Passes of a layer and the gap after each, without its delay.
 
-    A row drains one column a cycle, so that a pass takes at least `columns` cycles. Where the last block is narrower
-    than the array is high, and where pooled state values are written too, passes keep further apart so that no two
-    words are complete in one cycle. The softmax takes a slot for each row of a group.
+    A row drains one column a cycle, so that a pass takes at least `columns` cycles, times the rows where they drain one
+    after another. Where the last block is narrower than the array is high, and where pooled state values are written
+    too, passes keep further apart so that no two words are complete in one cycle. The softmax takes a slot for each row
+    of a group.
     """
+    rows, columns = params.rows, params.columns
     blocks = -(-op.width // columns)
     groups = -(-op.out_channels // rows)
     cycles = op.taps * (3 if op.wide else 1)
-    least = columns
-    if blocks > 1 and op.width - (blocks - 1) * columns < 2 * rows:
-        least = columns + 2 * rows
-    if op.state:
-        least = max(least, columns + rows + 1 + max(rows, array.LATENCY))
+    least = params.drain_cycles
+    if params.broadcast:
+        least += pool_latency(params) + 1 if op.state else 0
+    else:
+        if blocks > 1 and op.width - (blocks - 1) * columns < 2 * rows:
+            least = columns + 2 * rows
+        if op.state:
+            least = max(least, columns + rows + 1 + max(rows, array.LATENCY))
     if "softmax" in op.to:
         # For all rows of the array, though there be fewer in this layer: the one before may have filled them.
         least = max(least, -(-rows * slot_cycles(op.width) // blocks))
-    return LayerPlan(op, rows, columns, groups, blocks, cycles, max(0, least - cycles))
+    return LayerPlan(op, rows, columns, groups, blocks, cycles, max(0, least - cycles), params.skew)
 
 
 def read_times(layer: LayerPlan) -> tuple[Times, Times]:
@@ -133,10 +147,10 @@ def write_times(layer: LayerPlan, params: EngineParams) -> tuple[Times, Times]:
     group, row = channel // layer.rows, channel % layer.rows
     if "softmax" in op.to:
         end = layer.pass_start(y, group, layer.blocks - 1) + layer.pass_cycles - 1 + layer.last_columns - 1
-        time = end + sum_latency() + softmax_latency(params) + row * slot_cycles(op.width) + last
+        time = end + sum_latency(params) + softmax_latency(params) + row * slot_cycles(op.width) + last
     else:
         end = layer.pass_start(y, group, column // layer.columns) + layer.pass_cycles - 1
-        time = end + drain_latency(params) + row + column % layer.columns
+        time = end + drain_latency(params) + row * layer.skew + column % layer.columns
     return (dest.base + (y * op.out_channels + channel) * dest.words + word).ravel(), time.ravel()
 
 
@@ -152,19 +166,19 @@ def scratch_times(layer: LayerPlan, params: EngineParams) -> Times:
     """Cycles in which a layer's values are in all rows' scratch memories, in their order, from its first tap."""
     group, column = np.meshgrid(np.arange(layer.groups), np.arange(layer.op.width), indexing="ij")
     end = layer.pass_start(0, group, column // layer.columns) + layer.pass_cycles - 1
-    time = end + sum_latency() + scratch_latency(params) + layer.rows - 1 + column % layer.columns
+    time = end + sum_latency(params) + scratch_latency(params) + layer.rows - 1 + column % layer.columns
     return np.asarray(time.ravel())
 
 
-def operand_times(layer: LayerPlan) -> tuple[Times, Times]:
+def operand_times(layer: LayerPlan, params: EngineParams) -> tuple[Times, Times]:
     """Words of the operand memory that elementwise products read, and when, from the layer's first tap."""
     op = layer.op
     if not op.operand:
         return np.empty(0, np.int64), np.empty(0, np.int64)
     channel, block = np.meshgrid(np.arange(op.out_channels), np.arange(layer.blocks), indexing="ij")
     words = op.operand.base + channel * op.operand.words + block
-    lead = layer.pass_cycles - 1 + sum_latency() + post.OPERAND_READ
-    time = layer.pass_start(0, channel // layer.rows, block) + lead + channel % layer.rows
+    lead = layer.pass_cycles - 1 + sum_latency(params) + post_params(params).operand_read
+    time = layer.pass_start(0, channel // layer.rows, block) + lead + channel % layer.rows * layer.skew
     return words.ravel(), time.ravel()
 
 
@@ -195,7 +209,7 @@ class _Clock:
         """Cycles by which a first tap at `start` would be too early."""
         address, time = read_times(layer)
         late = [int((self.memory[address] + 1 - time).max()) if len(address) else NEVER]
-        words, read = operand_times(layer)
+        words, read = operand_times(layer, self.params)
         if len(words):
             late.append(int((np.maximum(self.operands[words], self.gates[words]) + 1 - read).max()))
         words, read = lane_times(layer)
@@ -211,7 +225,7 @@ class _Clock:
             # Words leave in the order of the layers.
             late.append(self.written + 1 - int(time.min()))
         # The drain sequencer needs some cycles to take up the next layer.
-        late.append(self.drained + layer.columns + DRAIN_OVERHEAD - (layer.pass_cycles - 1))
+        late.append(self.drained + self.params.drain_cycles + DRAIN_OVERHEAD - (layer.pass_cycles - 1))
         return max(0, max(late) - start)
 
     def run(self, layer: LayerPlan, overhead: int = 0) -> int:
@@ -226,7 +240,7 @@ class _Clock:
         self.written = max(self.written, start + int(time.max(initial=NEVER)))
         if "scratch" in layer.op.to:
             self.scratch[: layer.groups * layer.op.width] = start + scratch_times(layer, self.params)
-        _, read = operand_times(layer)
+        _, read = operand_times(layer, self.params)
         self.operand_read = max(self.operand_read, start + int(read.max(initial=NEVER)))
         if layer.op.state:
             channels = np.arange(layer.op.out_channels)
@@ -236,9 +250,9 @@ class _Clock:
         return missing
 
 
-def schedule(mapping: Mapping, params: EngineParams, rows: int, columns: int) -> list[LayerPlan]:
+def schedule(mapping: Mapping, params: EngineParams) -> list[LayerPlan]:
     """Every layer with the delay it needs: in a frame's first step, in later ones, and in the frame after."""
-    plans = [plan(op, rows, columns) for op in mapping.ops]
+    plans = [plan(op, params) for op in mapping.ops]
     changed = True
     while changed:
         changed = False

@@ -13,6 +13,7 @@ from rasca_nn.errors import RascaError
 
 BUILT_IN = Path(__file__).with_name("targets.toml")
 RUNS = ("heads", "back", "all")
+ARRAYS = ("systolic", "broadcast")
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 RESERVED = {"lines", "link", "result", "counters"}
 """Names of the accelerator's other parts."""
@@ -44,6 +45,7 @@ class Target:
     block_rams: int
     luts: int
     clock_mhz: int
+    array: str
     columns: int
     line_rows: int
     engines: tuple[EngineTarget, ...]
@@ -99,6 +101,10 @@ def _target(name: str, table: Any) -> Target:
         raise TargetError(f"target {name}: an engine cannot be called {min(reserved)!r}; that name is taken")
     if len({e.name for e in parsed}) != len(parsed):
         raise TargetError(f"target {name}: two engines have the same name")
+    if target.array not in ARRAYS:
+        raise TargetError(f"target {name}: array must be {' or '.join(ARRAYS)}, not {target.array!r}")
+    if target.array == "broadcast" and target.columns % 2:
+        raise TargetError(f"target {name}: a broadcast array has an even number of columns, not {target.columns}")
     for key in ("multipliers", "block_rams", "luts"):
         if getattr(target, key) < 1:
             raise TargetError(f"target {name}: {key} must be 1 or more, not {getattr(target, key)}")

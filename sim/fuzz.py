@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import random
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from itertools import product
 from typing import Any, get_args
 
@@ -14,7 +15,7 @@ from rasca_nn.errors import RascaError
 from rasca_nn.int8_file import layer_shapes
 from rasca_nn.random_model import Kind
 from rasca_nn.termination import Rule
-from rtl_gen.target import target_from_dict
+from rtl_gen.target import ARRAYS, target_from_dict
 from sim.random_case import MAX_SEED, Case, Pictures
 
 MAX_WORK = 4_000
@@ -83,12 +84,13 @@ def _draw(r: random.Random) -> Case:
         "block_rams": 1000,
         "luts": 1_000_000,
         "clock_mhz": 80,
+        "array": "systolic",
         "columns": columns,
         # No more whole frames than there are places for in the counters.
         "line_rows": min(rows + r.randint(0, 6), (FRAMES_IN_FLIGHT - 2) * rows * steps - 1),
         "engines": [{"name": run, "runs": run, "rows": rows} for run, rows in zip(runs, heights, strict=True)],
     }
-    return Case(
+    case = Case(
         config=RaScaNetConfig.from_dict(config),
         target=target_from_dict(target),
         weights=r.choice(["uniform", "uniform", "uniform", *get_args(Kind)]),
@@ -97,6 +99,9 @@ def _draw(r: random.Random) -> Case:
         frames=r.choice([1, 2, 2, 2, 3]),
         rule=_rule(r) if r.random() < 0.4 else None,
     )
+    if case.config.spatial_attention == "off" and columns % 2 == 0 and r.random() < 0.7:
+        return replace(case, target=replace(case.target, array="broadcast"))
+    return case
 
 
 def _rule(r: random.Random) -> Rule:
@@ -157,6 +162,7 @@ def _changes(case: dict[str, Any]) -> Iterator[list[Change]]:
             {"target.engines": [*engines[:i], {**engine, "rows": n}, *engines[i + 1 :]]}
             for n in _below(engine["rows"], 1)
         ]
+    yield [{"target.array": value} for value in _before(target["array"], ARRAYS)]
     yield [{"target.columns": n} for n in _below(target["columns"], 2)]
     yield [{"target.line_rows": n} for n in _below(target["line_rows"], rows)]
     yield [{"images": value} for value in _before(case["images"], get_args(Pictures))]
