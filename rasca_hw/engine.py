@@ -336,7 +336,7 @@ class Engine(wiring.Component):
                     write.data.eq(self.receive_word),
                     write.en.eq(1),
                 ]
-            words.append(delay(m, read.data, 1, name=name))
+            words.append(read.data if params.broadcast else delay(m, read.data, 1, name=name))
         if self.dynamic is not None:
             m.d.comb += self.dynamic.operand.eq(words[0])
         return words[0], words[1]

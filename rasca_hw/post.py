@@ -105,7 +105,7 @@ class PostParams:
 
     @property
     def operand_read(self) -> int:
-        return self.elementwise - 3
+        return self.elementwise - (1 if self.short else 3)
 
     @property
     def operand_load(self) -> int:
@@ -129,7 +129,8 @@ class RowPost(wiring.Component):
     -------
     sum : from the array.
     bias, shift : read for this row's channel in `BIAS_READ`, here in `BIAS_LOAD`; the bias includes half and offsets.
-    operand, gate : words of the operand memory and the gate plane, here in `operand_load`.
+    operand, gate : words of the operand memory and the gate plane, here in `operand_load`; in the short pipeline a
+        cycle later, and held as long as the row's columns last.
     total : sum + bias, for logits, cycle 4.
     score : requantised to more bits, for the softmax, cycle `SCORE`; with spatial attention only.
     value : the stored byte.
@@ -201,20 +202,29 @@ class RowPost(wiring.Component):
         m.d.sync += value.eq(Mux(self.control.use_table, port.data, delay(m, clamped, 1, name="clamped")))
         return value
 
-    def _elementwise(self, m: Module, value: Signal) -> None:
-        """One multiplier for all products: x * up(v), up(u) * (x - v), and x / 2^residual."""
+    def _second_operands(self, m: Module) -> tuple[Value, Value]:
+        """The column's bytes of operand and gate in cycle `elementwise`."""
+        if self.params.short:
+            column = Signal(range(self.params.columns))
+            m.d.sync += column.eq(Mux(self.control.operand_load, 0, column + 1))
+            return self.operand[column], self.gate[column]
         operand = Signal.like(self.operand, reset_less=True)
         gate = Signal.like(self.gate, reset_less=True)
         # The words shift one lane a column; a new word comes with the first column.
         m.d.sync += [operand.eq(operand.as_value() >> 8), gate.eq(gate.as_value() >> 8)]
         with m.If(self.control.operand_load):
             m.d.sync += [operand.eq(self.operand), gate.eq(self.gate)]
+        return operand[0], gate[0]
+
+    def _elementwise(self, m: Module, value: Signal) -> None:
+        """One multiplier for all products: x * up(v), up(u) * (x - v), and x / 2^residual."""
+        operand, gate = self._second_operands(m)
         x = Signal(signed(9))
         u = Signal(8)
         v = Signal(signed(8))
         m.d.comb += [
-            x.eq(Mux(self.control.operand_unsigned, operand[0] ^ 0x80, operand[0].as_signed())),
-            u.eq(Mux(self.control.mode == Mode.BLEND, gate[0], value)),
+            x.eq(Mux(self.control.operand_unsigned, operand ^ 0x80, operand.as_signed())),
+            u.eq(Mux(self.control.mode == Mode.BLEND, gate, value)),
             v.eq(value),
         ]
         domain = m.d[self.params.domain]
