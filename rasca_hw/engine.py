@@ -9,13 +9,14 @@ from functools import reduce
 from operator import or_
 from typing import Any
 
-from amaranth.hdl import Array, Cat, Module, Mux, Signal
+from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import data, memory, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from . import array, broadcast, dynamic, feeder, pool, post, rom, softmax
 from .array import SystolicArray, delay
 from .broadcast import BroadcastArray
+from .byte_writer import ByteWriter
 from .drain import DrainSequencer
 from .dynamic import DynamicWeights
 from .feeder import Feeder
@@ -83,7 +84,7 @@ def pool_latency(params: EngineParams) -> int:
 def pool_wait(params: EngineParams) -> int:
     """Cycles by which pooled values wait, so that none comes together with a word of the state."""
     if params.broadcast:
-        return int((pool.LATENCY - 2) % params.columns == 0)
+        return max(0, params.drain_cycles + 2 - pool.LATENCY)
     return max(0, params.rows - MAX_POOL_ROWS)
 
 
@@ -128,6 +129,9 @@ class Engine(wiring.Component):
                 "to": WordWrite,
             }
         )
+        self.writer = None
+        if params.broadcast:
+            self.writer = ByteWriter(params, self.drain.control_layout, self.write_layout)
         super().__init__(
             {
                 "line_address": Out(self.issue.address.shape()),
@@ -206,7 +210,7 @@ class Engine(wiring.Component):
 
         activations = memory.Memory(shape=8 * params.columns, depth=params.depth + 1, init=[])
         m.submodules[prefix + "activations"] = activations
-        read, write = activations.read_port(), activations.write_port()
+        read, write = activations.read_port(), activations.write_port(granularity=8 if params.broadcast else None)
         m.d.comb += read.addr.eq(seq.address)
         lines = delay(m, seq.lines, 1, name=prefix + "lines", reset_less=False)
 
@@ -236,7 +240,10 @@ class Engine(wiring.Component):
             sums = [multiply.sum]
         m.d.comb += multiply.last.eq(delay(m, seq.last, taps, name=prefix + "last", reset_less=False))
         post_rows = self._post_rows(m, group, prefix, sums, at)
-        self._write_words(m, group, prefix, post_rows, write, at)
+        if self.writer is not None:
+            self._write_bytes(m, prefix, post_rows[0], write, at)
+        else:
+            self._write_words(m, group, prefix, post_rows, write, at)
         if self.dynamic is not None:
             self._dynamic_weights(m, weights, post_rows, at)
         return multiply.valid[0]
@@ -320,7 +327,17 @@ class Engine(wiring.Component):
         words = []
         for name, depth in (("operands", params.operand_depth), ("gates", params.gate_depth)):
             m.submodules[name] = mem = memory.Memory(shape=8 * params.columns, depth=max(2, depth), init=[])
-            read, write = mem.read_port(), mem.write_port()
+            read, write = mem.read_port(), mem.write_port(granularity=8 if params.broadcast else None)
+            if self.writer is not None:
+                enabled = self.writer.to.to_operand if name == "operands" else self.writer.to.to_gate
+                m.d.comb += [
+                    read.addr.eq(address),
+                    write.addr.eq(self.writer.address - params.operand_base),
+                    write.data.eq(self.writer.word),
+                    write.en.eq(Mux(enabled, self.writer.lanes, 0)),
+                ]
+                words.append(read.data)
+                continue
             to = self.write[group].to
             received = self.receive_valid & self.receive_ready if name == "operands" else 0
             enabled = to.to_operand if name == "operands" else to.to_gate
@@ -336,7 +353,7 @@ class Engine(wiring.Component):
                     write.data.eq(self.receive_word),
                     write.en.eq(1),
                 ]
-            words.append(read.data if params.broadcast else delay(m, read.data, 1, name=name))
+            words.append(delay(m, read.data, 1, name=name))
         if self.dynamic is not None:
             m.d.comb += self.dynamic.operand.eq(words[0])
         return words[0], words[1]
@@ -353,29 +370,26 @@ class Engine(wiring.Component):
         logits = []
         for r, row in enumerate(rows):
             control = at(stage, r)
-            packers = [Packer(params.columns) for _ in (range(params.rows) if params.broadcast else [r])]
-            for k, packer in enumerate(packers, start=r):
-                m.submodules[f"{prefix}packer{k}"] = packer
+            m.submodules[f"{prefix}packer{r}"] = packer = Packer(params.columns)
             value = row.value.as_signed()
             even = Signal.like(value, name=f"{prefix}even{r}", reset_less=True)
             with m.If(control.valid):
                 m.d.sync += even.eq(value)
             pooled = Signal(8, name=f"{prefix}value{r}", reset_less=True)
             m.d.sync += pooled.eq(Mux(control.pool & (even > value), even, value))
-            for k, packer in enumerate(packers):
-                m.d.comb += [
-                    packer.valid.eq(control.emit & (control.row == k) if params.broadcast else control.emit),
-                    packer.value.eq(pooled),
-                    packer.lane.eq(control.lane),
-                    packer.fill.eq(control.unsigned << 7),
-                ]
+            m.d.comb += [
+                packer.valid.eq(control.emit),
+                packer.value.eq(pooled),
+                packer.lane.eq(control.lane),
+                packer.fill.eq(control.unsigned << 7),
+            ]
             packed, written = at(stage + 1, r), at(stage + 2, r)
             complete = Signal(name=f"{prefix}complete{r}")
             m.d.sync += complete.eq(packed.done & packed.rows[0])
             word = Signal(self.write_layout, name=f"{prefix}word{r}")
             m.d.comb += [
                 word.address.eq(written.address),
-                word.word.eq(Array(p.word for p in packers)[written.row] if params.broadcast else packers[0].word),
+                word.word.eq(packer.word),
                 word.instruction.eq(written.instruction),
                 word.to.eq(Cat(written.to_memory, written.to_operand, written.to_gate, written.to_features)),
             ]
@@ -387,7 +401,7 @@ class Engine(wiring.Component):
         if params.spatial:
             finished.append(self._softmax(m, rows, at))
         # One at a time, so that selecting is and-or.
-        m.d["comb" if params.broadcast else "sync"] += [
+        m.d.sync += [
             out_valid.eq(Cat(valid for valid, _ in finished).any()),
             out.eq(reduce(or_, (Mux(valid, word.as_value(), 0) for valid, word in finished))),
         ]
@@ -447,47 +461,48 @@ class Engine(wiring.Component):
         ]
         return unit.complete, word
 
-    def _pool_rows(self, m: Module, unit: StatePool, row: RowPost, control: Any) -> None:
-        """A broadcast array's rows, one after another."""
-        for r in range(self.params.rows):
+    def _write_bytes(self, m: Module, prefix: str, row: RowPost, port: Any, at: Callable[[int, int], Any]) -> None:
+        """As `_write_words`, for rows that leave one after another."""
+        params, writer = self.params, self.writer
+        assert writer is not None
+        m.submodules[prefix + "writer"] = writer
+        control = at(self.post_params.value_stage, 0)
+        m.d.comb += [
+            writer.control.eq(control),
+            writer.value.eq(row.value),
+            self.write[0].eq(writer.write),
+            self.write_valid[0].eq(writer.write_valid),
+            port.addr.eq(writer.address),
+            port.data.eq(writer.word),
+            port.en.eq(Mux(writer.to.to_memory, writer.lanes, 0)),
+        ]
+        m.submodules.pool = unit = StatePool(
+            rows=params.rows, columns=params.state_columns, with_max=params.pool_max, logic=True, wait=pool_wait(params)
+        )
+        for r in range(params.rows):
             active = control.to_state & control.rows[0] & (control.row == r)
             m.d.comb += [
                 unit.values[r].eq(row.value),
                 unit.valid[r].eq(control.emit & active),
                 unit.end[r].eq(control.end & active),
             ]
-
-    def _pooled_in_turn(self, m: Module, pooled: Any, complete: Any) -> tuple[Any, Any]:
-        """Pooled values one after another, from the first channel to the last: (valid, word)."""
-        number, drain = next((i, x.drain) for i, x in enumerate(self.params.program) if x.drain.to_state)
-        channels = drain.groups * self.params.rows + drain.last_rows + 1
-        channel = Signal(range(channels))
-        with m.If(complete):
-            m.d.sync += channel.eq(Mux(channel == channels - 1, 0, channel + 1))
-        word = Signal(self.write_layout, name="pooled_word")
-        m.d.comb += [
-            word.address.eq(drain.state_base + channel),
-            word.word.eq(pooled.as_unsigned()),
-            word.instruction.eq(number),
-            word.to.to_memory.eq(1),
+        m.d.comb += [writer.pooled_valid.eq(unit.done), writer.pooled.eq(unit.pooled)]
+        total = at(4, 0)
+        m.d.sync += [
+            self.logit_valid.eq(total.load & total.rows[0] & (total.mode == Mode.LOGITS)),
+            self.logit.eq(row.total),
         ]
-        return complete, word
 
     def _pool_state(
         self, m: Module, rows: list[RowPost], stage: int, at: Callable[[int, int], Any]
     ) -> list[tuple[Signal, Any]]:
         """The pooled values, each a word of one lane, some cycles after its row's last word: (valid, word) a row."""
         params = self.params
-        m.submodules.pool = unit = StatePool(
-            rows=params.rows, columns=params.state_columns, with_max=params.pool_max, logic=params.broadcast
-        )
+        m.submodules.pool = unit = StatePool(rows=params.rows, columns=params.state_columns, with_max=params.pool_max)
         extra = pool_wait(params)
         pooled = delay(m, unit.pooled, extra, name="pooled")
         later = stage + pool.LATENCY + extra
         finished = []
-        if params.broadcast:
-            self._pool_rows(m, unit, rows[0], at(stage, 0))
-            return [self._pooled_in_turn(m, pooled, delay(m, unit.done, extra, name="pooled_done", reset_less=False))]
         for r, row in enumerate(rows):
             control = at(stage, r)
             active = control.to_state & control.rows[0]

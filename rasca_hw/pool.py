@@ -27,11 +27,12 @@ class StatePool(wiring.Component):
     Members
     -------
     values, valid, end : for each row a signed value of the state; `end` with the last column of a channel.
-    pooled, done : p, `LATENCY` cycles after `end` of some row, in the order of the rows.
+    pooled, done : p, `LATENCY` + `wait` cycles after `end` of some row, in the order of the rows.
     """
 
-    def __init__(self, *, rows: int, columns: int, with_max: bool, logic: bool = False) -> None:
+    def __init__(self, *, rows: int, columns: int, with_max: bool, logic: bool = False, wait: int = 0) -> None:
         self.logic = logic
+        self.wait = wait
         self.rows = rows
         self.columns = columns
         self.with_max = with_max
@@ -47,6 +48,7 @@ class StatePool(wiring.Component):
 
     def elaborate(self, platform: Any) -> Module:
         m = Module()
+        ends = delay(m, self.end, self.wait, name="waiting", reset_less=False)
         total_shape = signed(8 + self.columns.bit_length())
         chosen_sum = Signal(total_shape)
         chosen_max = Signal(signed(8))
@@ -62,10 +64,10 @@ class StatePool(wiring.Component):
                     maximum.eq(Mux(fresh | (value > maximum), value, maximum)),
                     fresh.eq(self.end[r]),
                 ]
-            ended = delay(m, self.end[r], 1, name=f"end{r}", reset_less=False)
+            ended = delay(m, ends[r], 1, name=f"end{r}", reset_less=False)
             with m.If(ended):
                 m.d.sync += [chosen_sum.eq(total), chosen_max.eq(maximum)]
-        m.d.sync += chosen.eq(delay(m, self.end, 1, name="ends", reset_less=False).any())
+        m.d.sync += chosen.eq(delay(m, ends, 1, name="ends", reset_less=False).any())
 
         reciprocal = ((1 << FRACTION) * 2 + self.columns) // (2 * self.columns)
         if self.logic:

@@ -83,6 +83,11 @@ def build(model: Int8Model, target: Target) -> Build:
             f"target {target.name}: a broadcast array does not serve spatial attention ({config.name}: "
             f'{config.spatial_attention}); use array = "systolic"'
         )
+    if target.array == "broadcast" and len(target.engines) > 1:
+        raise TargetError(
+            f"target {target.name}: broadcast arrays are for one engine that runs all, not {len(target.engines)}; "
+            'use array = "systolic"'
+        )
     if len(target.engines) == 1:
         mappings = [_whole(model, target)]
         groups = [1]

@@ -100,7 +100,7 @@ def plan(op: Op, params: EngineParams) -> LayerPlan:
     cycles = op.taps * (3 if op.wide else 1)
     least = params.drain_cycles
     if params.broadcast:
-        least += pool_latency(params) + 1 if op.state else 0
+        least += pool_latency(params) + 2 if op.state else 0
     else:
         if blocks > 1 and op.width - (blocks - 1) * columns < 2 * rows:
             least = columns + 2 * rows

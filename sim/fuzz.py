@@ -99,7 +99,7 @@ def _draw(r: random.Random) -> Case:
         frames=r.choice([1, 2, 2, 2, 3]),
         rule=_rule(r) if r.random() < 0.4 else None,
     )
-    if case.config.spatial_attention == "off" and columns % 2 == 0 and r.random() < 0.7:
+    if case.config.spatial_attention == "off" and columns % 2 == 0 and runs == ["all"]:
         return replace(case, target=replace(case.target, array="broadcast"))
     return case
 
