@@ -65,7 +65,7 @@ def _engine_memories(engine: EngineParams) -> list[MemoryUse]:
         ]
     if engine.tables:
         entries = tuple(entry for table in engine.tables for entry in table)
-        found += [MemoryUse(name, f"tables, row {r}", len(entries), 8, entries) for r in range(engine.rows)]
+        found += [MemoryUse(name, f"tables, row {r}", len(entries), 8, entries) for r in range(engine.drains)]
         found += [
             MemoryUse(name, "operands", engine.operand_depth, word),
             MemoryUse(name, "update gate", engine.gate_depth, word),

@@ -129,6 +129,22 @@ def test_what_engines_run(runs: list[str]) -> None:
         small(engines=[{"name": f"e{i}", "runs": run, "rows": 1} for i, run in enumerate(runs)])
 
 
+def test_arrays() -> None:
+    """What a broadcast array is not made for is refused with its reason."""
+    one = [{"name": "all", "runs": "all", "rows": 2}]
+    tiny = random_int8_model(preset("tiny"), 0)
+    assert build(tiny, small(array="broadcast", columns=8, engines=one)).params.engines[0].broadcast
+    with pytest.raises(TargetError, match="array must be systolic or broadcast, not 'systolc'"):
+        small(array="systolc")
+    with pytest.raises(TargetError, match="has an even number of columns, not 5"):
+        small(array="broadcast", columns=5)
+    with pytest.raises(TargetError, match='for one engine that runs all, not 2; use array = "systolic"'):
+        build(tiny, small(array="broadcast", columns=4))
+    attending = random_int8_model(replace(preset("tiny"), spatial_attention="full"), 0)
+    with pytest.raises(TargetError, match="does not serve spatial attention"):
+        build(attending, small(array="broadcast", columns=8, engines=one))
+
+
 @pytest.mark.parametrize("name", ["", "a b", "../x", "lines", "9" * 65])
 def test_names_of_engines(name: str) -> None:
     """They become names in the Verilog and of files."""

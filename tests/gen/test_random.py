@@ -16,7 +16,7 @@ from rasca_nn.int8_file import Int8Model
 from rasca_nn.random_model import Kind
 from rtl_gen import cli
 from rtl_gen.build import Build, build
-from rtl_gen.target import Target
+from rtl_gen.target import ARRAYS, Target
 from sim.fuzz import kernels, random_case, shrink
 from sim.random_case import Case, CaseError, Pictures, run_case
 
@@ -43,6 +43,7 @@ def test_the_whole_family_is_drawn() -> None:
     cases = [random_case(SEED, n) for n in range(ALL)]
     configs, targets = [c.config for c in cases], [c.target for c in cases]
     assert {c.weights for c in cases} == set(get_args(Kind))
+    assert {c.target.array for c in cases} == {c.target.array for c in cases[:QUICK]} == set(ARRAYS)
     assert {c.images for c in cases} == set(get_args(Pictures))
     assert {c.frames for c in cases} == {1, 2, 3}
     assert {c.rows for c in configs} == {1, 3, 5, 7, 9}

@@ -16,9 +16,9 @@ from sim.compare import compare
 from sim.frames import BUBBLE, LAST, pixel_stream
 from sim.icarus import ECP5, to_verilog
 from sim.top import TracedAccelerator
-from tests.hw.whole import SINGLE, Whole
+from tests.hw.whole import BROADCAST, SINGLE, Whole
 
-TARGETS = {"two-engines": "small", "single-engine": str(SINGLE)}
+TARGETS = {"two-engines": "small", "single-engine": str(SINGLE), "broadcast": str(BROADCAST)}
 RELEASED = Path(__file__).parents[2] / "models" / "released-105x120.int8"
 
 
@@ -33,6 +33,7 @@ def tiny(target: str) -> Whole:
         ("two-engines", 2, "none", "none"),
         ("two-engines", 2, "bursts:32:60", "random:8:5"),
         ("single-engine", 2, "random:7:50", "bursts:1:50"),
+        ("broadcast", 2, "random:3:70", "bursts:2:70"),
     ],
 )
 def test_frames(target: str, frames: int, idle: str, stall: str) -> None:

@@ -9,8 +9,9 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from rasca_hw import array, feeder, multiplier, pool
+from rasca_hw import array, broadcast, feeder, multiplier, pool
 from rasca_hw.array import SystolicArray
+from rasca_hw.broadcast import BroadcastArray
 from rasca_hw.feeder import Feeder, Tap
 from rasca_hw.multiplier import Multiplier
 from rasca_hw.packer import Packer
@@ -87,6 +88,42 @@ def test_systolic_array(idle: str) -> None:
             expected_valid[at, r] = 1
             np.testing.assert_array_equal(got[at, r], expected[r], f"pass that ends in cycle {end}, row {r}")
     np.testing.assert_array_equal(valid, expected_valid)
+
+
+@pytest.mark.parametrize(("rows", "columns", "idle"), [(1, 2, "none"), (2, 8, "none"), (3, 4, "random:5:60")])
+def test_broadcast_array(rows: int, columns: int, idle: str) -> None:
+    """Passes back to back and with pauses of rubbish between them: every sum in its place, row after row."""
+    rng = np.random.default_rng(rows)
+    bits, count = 24, rows * columns
+    go = pattern(idle)
+    words: dict[str, list[int]] = {name: [] for name in ("weights", "activations", "active", "last")}
+    passes = []
+    for taps in (count, count + 3, 5 * count, count):
+        while not next(go):
+            for name, value in (("weights", 0x7F7F7F), ("activations", -1), ("active", 0), ("last", 0)):
+                words[name].append(value & ((1 << 8 * columns) - 1))
+        w = rng.choice([-128, -127, 127, *range(-9, 9)], (rows, taps, 1, 1))
+        x = rng.integers(-128, 128, (taps, columns))
+        words["weights"] += lanes(w[:, :, 0, 0].T)
+        words["activations"] += lanes(x)
+        words["active"] += [1] * taps
+        words["last"] += [0] * (taps - 1) + [1]
+        passes.append((len(words["last"]) - 1 + broadcast.LATENCY, sums(w, x).ravel()))
+    widths = {"weights": 8 * rows, "activations": 8 * columns, "active": 1, "last": 1}
+    inputs = {name: (values + [0] * (count + broadcast.LEAD), widths[name]) for name, values in words.items()}
+    seen = play(BroadcastArray(rows=rows, columns=columns, acc_width=bits), inputs, "sum", "valid")
+    got, valid = signed(seen["sum"], bits), np.array(seen["valid"])
+    expected_valid = np.zeros_like(valid)
+    for start, expected in passes:
+        at = start + np.arange(count)
+        expected_valid[at] = 1
+        np.testing.assert_array_equal(got[at + broadcast.LEAD], expected, f"pass that leaves from cycle {start}")
+    np.testing.assert_array_equal(valid, expected_valid)
+
+
+def test_broadcast_array_of_odd_width() -> None:
+    with pytest.raises(ValueError, match="columns must be even, not 3"):
+        BroadcastArray(rows=1, columns=3, acc_width=20)
 
 
 @pytest.mark.parametrize(("width", "unsigned"), [(10, True), (13, True), (15, False)])

@@ -18,12 +18,12 @@ from sim.compare import compare
 from sim.frames import pixel_stream
 from sim.icarus import run_accelerator
 from sim.simulate import settings, traces
-from tests.hw.whole import SINGLE, Whole
+from tests.hw.whole import BROADCAST, SINGLE, Whole
 
 CONFIG = replace(preset("tiny"), name="tall", height=42, width=16)
 FRAMES = 8
-TARGETS = ("small", str(SINGLE))
-TARGET_IDS = ("two-engines", "single-engine")
+TARGETS = ("small", str(SINGLE), str(BROADCAST))
+TARGET_IDS = ("two-engines", "single-engine", "broadcast")
 
 
 def pictures(count: int) -> NDArray[np.uint8]:

@@ -24,6 +24,8 @@ from sim.top import TracedAccelerator
 
 SINGLE = Path(__file__).with_name("single.toml")
 """A target whose one engine runs everything."""
+BROADCAST = Path(__file__).with_name("broadcast.toml")
+"""Likewise, with a broadcast array."""
 
 
 @dataclass(frozen=True)
