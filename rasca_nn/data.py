@@ -24,6 +24,8 @@ SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
 CROP_PREFIX = "crop_of_"
 """What the source of a crop starts with."""
 
+Box = tuple[float, float, float, float]
+
 Progress = Callable[[int, int], None]
 """Called with (done, total)."""
 
@@ -34,13 +36,17 @@ class DataError(RascaError):
 
 @dataclass(frozen=True)
 class Row:
-    """One labelled image file; ``folder`` and ``file`` are kept apart because other tables name ``file``."""
+    """One labelled image file; ``folder`` and ``file`` are kept apart because other tables name ``file``.
+
+    ``boxes``: the persons in it as (left, top, right, bottom) in 0..1; None where the layout does not say.
+    """
 
     folder: Path
     file: str
     label: int
     split: str
     source: str
+    boxes: tuple[Box, ...] | None = None
 
     @property
     def path(self) -> Path:

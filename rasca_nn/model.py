@@ -239,6 +239,11 @@ class RaScaNet(nn.Module):
             )
 
     @property
+    def state_unit(self) -> float:
+        """Real value of one unit of the states."""
+        return 1.0
+
+    @property
     def cell(self) -> GRUCell:
         """The recurrent cell."""
         return self.raster_rnn["gru"]["cell"]  # type: ignore[index]

@@ -22,6 +22,7 @@ def register(commands: Any) -> None:
     sub.add_argument("-o", "--out", required=True, type=Path, help="folder for weights, log and checkpoint")
     sub.add_argument("--cache", type=Path, help="folder that keeps the decoded photos")
     sub.add_argument("--init", type=Path, metavar="MODEL", help="float model to start from, where its weights fit")
+    sub.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda"), help="default auto: a GPU if any")
     _add_options(sub)
     sub.set_defaults(call=train)
 
@@ -76,13 +77,12 @@ def train(args: argparse.Namespace) -> None:
     from rasca_nn.config import preset
     from rasca_nn.options import Options
 
-    preset(args.preset)
+    config = preset(args.preset)
     options = Options(**{field.name: getattr(args, field.name) for field in fields(Options)})
-    from rasca_nn.train import train as train_preset
+    from rasca_nn.train import train as train_network
 
-    out = train_preset(
-        preset_name=args.preset, data=args.data, out=args.out, options=options, cache=args.cache, init=args.init
-    )
+    places = {"data": args.data, "out": args.out, "cache": args.cache, "init": args.init}
+    out = train_network(config=config, options=options, device=args.device, **places)
     print(out)
 
 
