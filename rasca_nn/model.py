@@ -35,9 +35,8 @@ def _ignore(name: str, value: Tensor) -> None:
     """The observer that is used when nobody watches."""
 
 
-def conv1d(layer: nn.Conv1d, x: Tensor) -> Tensor:
-    """A convolution of kernel 1 or 3 (padding 1) over the columns of ``x`` ``[in, B, n]``, giving ``[out, B, n]``."""
-    weight = layer.weight
+def convolve(weight: Tensor, x: Tensor) -> Tensor:
+    """A kernel ``[out, in, 1 or 3]`` (padding 1 for 3) over the columns of ``x`` ``[in, B, n]``: ``[out, B, n]``."""
     if weight.shape[2] == 3:
         # The three shifted copies one above the other make one matrix product of it.
         padded = F.pad(x, (1, 1))
@@ -46,10 +45,21 @@ def conv1d(layer: nn.Conv1d, x: Tensor) -> Tensor:
         matrix = weight.permute(0, 2, 1).flatten(1)
     else:
         matrix = weight[:, :, 0]
-    y = matrix @ x.flatten(1)
-    if layer.bias is not None:
-        y = y + layer.bias[:, None]
-    return y.view(-1, *x.shape[1:])
+    return (matrix @ x.flatten(1)).view(-1, *x.shape[1:])
+
+
+def conv1d(layer: nn.Conv1d, x: Tensor) -> Tensor:
+    """A convolution of kernel 1 or 3 (padding 1) over the columns of ``x`` ``[in, B, n]``, giving ``[out, B, n]``."""
+    y = convolve(layer.weight, x)
+    return y if layer.bias is None else y + layer.bias[:, None, None]
+
+
+def row_groups(x: Tensor, rows: int) -> Tensor:
+    """Images ``[B, 3, h, w]`` to row groups ``[B * T, 3, rows, w]``; left-over bottom rows are dropped."""
+    batch, _, height, width = x.shape
+    steps = height // rows
+    groups = x.permute(0, 2, 3, 1)[:, : steps * rows].reshape(batch * steps, rows, width, 3)
+    return groups.permute(0, 3, 1, 2)
 
 
 def batch_norm(layer: nn.Module, x: Tensor) -> Tensor:
@@ -258,12 +268,9 @@ class RaScaNet(nn.Module):
 
         ``w`` may differ from the configured width, and ``T`` follows ``h``: training at other sizes uses this.
         """
-        rows = self.config.rows
-        batch, _, height, width = x.shape
-        steps = height // rows
-        groups = x.permute(0, 2, 3, 1)[:, : steps * rows].reshape(batch * steps, rows, width, 3).permute(0, 3, 1, 2)
+        groups = row_groups(x, self.config.rows)
         c = torch.cat([head(groups, f"head{i}", observe) for i, head in enumerate(self.heads)], 1)
-        return c.view(batch, steps, c.shape[1], c.shape[3]).permute(1, 2, 0, 3).contiguous()
+        return c.view(len(x), -1, c.shape[1], c.shape[3]).permute(1, 2, 0, 3).contiguous()
 
     def scan(self, x: Tensor, observe: Observer = _ignore) -> Tensor:
         """The hidden state after every step: images ``[B, 3, h, w]`` to ``[T, d, B, n]``."""

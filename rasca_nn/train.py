@@ -21,11 +21,13 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from rasca_nn.balance import balance
 from rasca_nn.config import RaScaNetConfig
-from rasca_nn.data import load_folder
+from rasca_nn.data import Photos, load_folder
+from rasca_nn.fake_quant import FakeQuantNet
 from rasca_nn.float_file import load_float, save_float
 from rasca_nn.model import RaScaNet
-from rasca_nn.options import Options
+from rasca_nn.options import Options, TrainError
 from rasca_nn.parallel import Team, team
+from rasca_nn.qat import PHOTOS, QatTrainer
 from rasca_nn.trainer import Trainer
 from rasca_nn.training_data import TrainingData, load_data
 from rasca_nn.training_log import TrainingLog
@@ -49,11 +51,14 @@ def train(
     init : float model to start from (:meth:`Trainer.start_from`).
     device : ``auto`` (a GPU where there is one), ``cpu`` or ``cuda``; under torchrun each process takes its own GPU.
 
-    ``out`` also gets ``log.csv`` and ``curves.png`` (a row and a point a measurement) and ``checkpoint.pt`` after every
-    epoch; when that is there already, the run goes on from it. Raises :class:`TrainError`, :class:`DataError` or
-    ``ConfigError``.
+    With ``options.qat`` (:mod:`rasca_nn.qat`) ``init`` is a trained network of the same configuration, and
+    ``out/NAME.int8`` is written too. ``out`` also gets ``log.csv`` and ``curves.png`` (a row and a point a measurement)
+    and ``checkpoint.pt`` after every epoch; when that is there already, the run goes on from it. Raises
+    :class:`TrainError`, :class:`DataError` or ``ConfigError``.
     """
     options = options or Options()
+    if options.qat and init is None:
+        raise TrainError("quantisation-aware training starts from a trained network; name it with --init MODEL.float")
     torch.set_num_threads(options.threads)
     beginning = load_float(init) if init else None
     with team(device) as members:
@@ -79,10 +84,14 @@ def _run(
     members: Team,
 ) -> Path:
     out.mkdir(parents=True, exist_ok=True)
-    trainer = Trainer(config, options, _read(data, config, options, cache, members), members)
+    kind = QatTrainer if options.qat else Trainer
+    trainer = kind(config, options, _read(data, config, options, cache, members), members)
+    size = (config.height, config.width)
     checkpoint = out / "checkpoint.pt"
     if checkpoint.is_file():
         trainer.resume(checkpoint)
+    elif beginning and isinstance(trainer, QatTrainer):
+        trainer.prepare(beginning, load_folder(data, *size, split="train", limit=PHOTOS).images)
     elif beginning:
         trainer.start_from(beginning)
     log = TrainingLog(out, trainer.epoch)
@@ -113,13 +122,24 @@ def _run(
                 trainer.save(checkpoint)
     result = out / f"{config.name}.float"
     if members.leads:
-        model = trainer.averaged()
-        size = (config.height, config.width)
-        offset = balance(model, load_folder(data, *size, split="train", crops=options.crops, cache=cache))
-        save_float(model, result)
+        offset = _finish(trainer, load_folder(data, *size, split="train", crops=options.crops, cache=cache), result)
         print(f"{result}: the decision moved by {offset:+.3f} so that both classes err equally on the training photos")
     members.wait()
     return result
+
+
+def _finish(trainer: Trainer, photos: Photos, result: Path) -> float:
+    """Balance the averaged network on ``photos`` and write it; returns the shift of the decision."""
+    model = trainer.averaged()
+    if not isinstance(trainer, QatTrainer):
+        offset = balance(model, photos)
+        save_float(model, result)
+        return offset
+    offset = balance(model, photos, FakeQuantNet(model, trainer.scheme))
+    quantised = FakeQuantNet(model, trainer.scheme).int8
+    save_float(model, result, trainer.scheme)
+    quantised.save(result.with_suffix(".int8"))
+    return offset
 
 
 def _measure(trainer: Trainer, losses: dict[str, float], start: float) -> dict[str, Any]:

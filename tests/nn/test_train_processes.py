@@ -18,7 +18,9 @@ from rasca_nn.train import train
 COMMON = """
 import os, signal, sys, time
 from pathlib import Path
+import matplotlib.figure
 import torch
+import torch._dynamo  # the optimizer loads it, which takes seconds
 from rasca_nn.config import preset
 from rasca_nn.options import Options
 from rasca_nn.parallel import team
@@ -26,7 +28,7 @@ from rasca_nn.train import train
 from rasca_nn.trainer import Trainer
 from rasca_nn.training_data import load_data
 data, out, cache = map(Path, sys.argv[1:4])
-options = Options(epochs=8, draws=16, batch=8)
+options = Options(epochs=6, draws=16, batch=8, validate_every=3)
 
 def forked(job, *arguments):
     pid = os.fork()
@@ -41,15 +43,15 @@ KILLED = """
 def job():
     train(config=preset("tiny"), data=data, out=out, options=options, cache=cache, device="cpu")
 
-kills, delay = 0, 0.05
-while kills < 4:
+kills, delay = 0, 0.2
+while kills < 3:
     pid = forked(job)
     time.sleep(delay)
     os.kill(pid, signal.SIGKILL)
     os.waitpid(pid, 0)
     # Earlier ones come before there is anything to go on from.
     kills += (out / "checkpoint.pt").is_file()
-    delay *= 1.25
+    delay *= 1.3
 """
 
 PAIR = """
@@ -87,8 +89,8 @@ def start(script: str, *paths: Path, **environment: str) -> str:
 
 
 def test_a_run_killed_again_and_again_ends_with_the_same_weights(folder: Path, tmp_path: Path) -> None:
-    """SIGKILL at many moments, four of them after the first checkpoint; log and weights as without."""
-    options, cache = Options(epochs=8, draws=16, batch=8), tmp_path / "cache"
+    """SIGKILL at many moments, three of them after the first checkpoint; log and weights as without."""
+    options, cache = Options(epochs=6, draws=16, batch=8, validate_every=3), tmp_path / "cache"
     whole = train(config=preset("tiny"), data=folder, out=tmp_path / "whole", options=options, cache=cache)
     start(KILLED, folder, tmp_path / "killed", cache)
     found = train(config=preset("tiny"), data=folder, out=tmp_path / "killed", options=options, cache=cache)
@@ -99,6 +101,7 @@ def test_a_run_killed_again_and_again_ends_with_the_same_weights(folder: Path, t
     assert (tmp_path / "killed" / "curves.png").stat().st_size > 1000
 
 
+@pytest.mark.slow
 def test_two_processes_hold_the_same_weights(folder: Path, tmp_path: Path) -> None:
     port = str(20000 + os.getpid() % 20000)
     said = start(PAIR, folder, tmp_path / "out", tmp_path / "cache", TEST_PORT=port)
