@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from rasca_nn.data import Box, DataError, Row
+from rasca_nn.rows import Box, DataError, Row
 
 GRID = (42, 48)
 """Cells (rows, columns) of the coverage grid over a photo."""

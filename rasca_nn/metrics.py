@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rasca_nn.data import CROP_PREFIX
+from rasca_nn.rows import CROP_PREFIX
 
 
 def rates(labels: NDArray[np.int64], decisions: NDArray[np.int64]) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass
 
 from rasca_nn.errors import RascaError
@@ -25,7 +26,10 @@ class Options:
     minutes : end after so long instead, with rate and phases following the clock; 0 for by epochs. Such a run depends
         on the speed of the machine and so cannot be repeated exactly.
     draws : images an epoch, half of them meant to show a person; 0 for as many as there are rows.
-    batch, learning_rate, weight_decay : AdamW; the rate rises over ``warmup`` of the run, then falls as a cosine.
+    batch : views in a step of AdamW, of all processes together.
+    learning_rate : the highest; it rises over ``warmup`` of the run, then falls as a cosine.
+    weight_decay : of all but biases and batch norms.
+    warmup : part of the run over which the learning rate rises.
     confidence : label of the confidence loss at each step: ``none`` (no such loss), ``trivial`` (the frame's label),
         ``proposed`` (pseudo-labels of the paper's equation 15) or ``boxes`` (whether a box reaches into the row group;
         photos without known boxes are left out).
@@ -42,9 +46,10 @@ class Options:
     jitter : strength of the colour jitter, 0..1.
     tilt : standard deviation of the rotation, in radians.
     oversample : photos are kept this many times the network's input size, so that crops stay sharp.
-    crops : also read the folder's crops.
+    crops : also read the folder's crops, where it has any.
     qat : quantisation-aware: train what the integer model computes, from a trained network (:mod:`rasca_nn.qat`).
     validate_every : epochs between measurements on the validation split.
+    seed : of weights, views and order.
     threads : CPU threads.
 
     Raises :class:`TrainError` for a value out of its range.
@@ -91,3 +96,13 @@ class Options:
             raise TrainError(f"confidence must be one of {', '.join(CONFIDENCE)}, not {self.confidence!r}")
         if self.absent > self.present:
             raise TrainError(f"absent must not exceed present, {self.present}; it is {self.absent}")
+
+
+def descriptions() -> dict[str, str]:
+    """What :class:`Options` says about each of its parameters, for the command line's help."""
+    found: dict[str, str] = {}
+    for entry in re.split(r"\n    (?=\w)", (Options.__doc__ or "").split("----------")[1].split("\n\n")[0]):
+        names, _, text = entry.partition(" : ")
+        about = " ".join(text.split()).replace("``", "")
+        found |= {name.strip(): about for name in names.split(",")}
+    return found

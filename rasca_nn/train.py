@@ -29,7 +29,7 @@ from rasca_nn.options import Options, TrainError
 from rasca_nn.parallel import Team, team
 from rasca_nn.qat import PHOTOS, QatTrainer
 from rasca_nn.trainer import Trainer
-from rasca_nn.training_data import TrainingData, load_data
+from rasca_nn.training_data import TrainingData, load_data, reads_crops
 from rasca_nn.training_log import TrainingLog
 
 
@@ -83,10 +83,10 @@ def _run(
     beginning: RaScaNet | None,
     members: Team,
 ) -> Path:
-    out.mkdir(parents=True, exist_ok=True)
     kind = QatTrainer if options.qat else Trainer
     trainer = kind(config, options, _read(data, config, options, cache, members), members)
     size = (config.height, config.width)
+    out.mkdir(parents=True, exist_ok=True)
     checkpoint = out / "checkpoint.pt"
     if checkpoint.is_file():
         trainer.resume(checkpoint)
@@ -122,7 +122,8 @@ def _run(
                 trainer.save(checkpoint)
     result = out / f"{config.name}.float"
     if members.leads:
-        offset = _finish(trainer, load_folder(data, *size, split="train", crops=options.crops, cache=cache), result)
+        crops = reads_crops(data, options)
+        offset = _finish(trainer, load_folder(data, *size, split="train", crops=crops, cache=cache), result)
         print(f"{result}: the decision moved by {offset:+.3f} so that both classes err equally on the training photos")
     members.wait()
     return result

@@ -16,7 +16,8 @@ from torch import Tensor
 from rasca_nn.augment import LabelRule, choose_views, colours, placement, recolour, sample
 from rasca_nn.boxes import coverage, person_boxes
 from rasca_nn.config import CONVS, RaScaNetConfig
-from rasca_nn.data import Photos, list_rows, load_rows
+from rasca_nn.data import Photos, load_rows
+from rasca_nn.layouts import list_rows
 from rasca_nn.options import Options, TrainError
 from rasca_nn.parallel import Team
 
@@ -44,9 +45,14 @@ class Batch(NamedTuple):
     known: Tensor
 
 
+def reads_crops(folder: Path, options: Options) -> bool:
+    """Whether crops are asked for and there are any."""
+    return options.crops and (folder / "crops_labels.csv").is_file()
+
+
 def load_data(folder: Path, config: RaScaNetConfig, options: Options, cache: Path | None) -> TrainingData:
     """Decode a data folder for training, with a progress bar."""
-    rows = list_rows(folder, crops=options.crops)
+    rows = list_rows(folder, crops=reads_crops(folder, options))
     train_rows = [row for row in rows if row.split == "train"]
     val_rows = [row for row in rows if row.split == "val"]
     if len({row.label for row in train_rows}) < 2:

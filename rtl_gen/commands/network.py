@@ -7,7 +7,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from rtl_gen.commands.output import add_json, print_json, print_table
+from rtl_gen.commands.output import DATA_HELP, add_json, print_json, print_table
 
 
 def register(commands: Any) -> None:
@@ -18,7 +18,7 @@ def register(commands: Any) -> None:
 
     sub = commands.add_parser("train", help="train a preset on a folder of labelled photos")
     sub.add_argument("--preset", required=True)
-    sub.add_argument("--data", required=True, type=Path, help="folder with labels.csv and images/, or class folders")
+    sub.add_argument("--data", required=True, type=Path, help=DATA_HELP)
     sub.add_argument("-o", "--out", required=True, type=Path, help="folder for weights, log and checkpoint")
     sub.add_argument("--cache", type=Path, help="folder that keeps the decoded photos")
     sub.add_argument("--init", type=Path, metavar="MODEL", help="float model to start from, where its weights fit")
@@ -60,16 +60,18 @@ def presets(args: argparse.Namespace) -> None:
 
 def _add_options(parser: argparse.ArgumentParser) -> None:
     """An argument for each field of the training options, whose meaning is described there."""
-    from rasca_nn.options import Options
+    from rasca_nn.options import Options, descriptions
 
-    group = parser.add_argument_group("training options", "described in rasca_nn/options.py")
+    group = parser.add_argument_group("training options")
+    about = descriptions()
     for field in fields(Options):
         name = f"--{field.name.replace('_', '-')}"
+        text = about[field.name].replace("%", "%%")
         if isinstance(field.default, bool):
-            group.add_argument(name, default=field.default, action=argparse.BooleanOptionalAction)
+            group.add_argument(name, default=field.default, action=argparse.BooleanOptionalAction, help=text)
         else:
-            kind = type(field.default)
-            group.add_argument(name, default=field.default, type=kind, help=f"default {field.default}")
+            text = f"{text} Default {field.default}."
+            group.add_argument(name, default=field.default, type=type(field.default), help=text)
 
 
 def train(args: argparse.Namespace) -> None:

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from rtl_gen.commands.output import add_json, print_json, print_table, progress
+from rtl_gen.commands.output import DATA_HELP, add_json, print_json, print_table, progress
 from rtl_gen.commands.rule import add_rule, rule_from
 
 PHOTOS = 200
@@ -18,7 +18,7 @@ def register(commands: Any) -> None:
     """Add this group's parsers."""
     sub = commands.add_parser("quantize", help="calibrate a float model on photos, give the integer model")
     sub.add_argument("model", type=Path, help="float model")
-    sub.add_argument("--data", required=True, type=Path, help="folder with labels.csv and images/, or class folders")
+    sub.add_argument("--data", required=True, type=Path, help=DATA_HELP)
     sub.add_argument("-o", "--out", required=True, type=Path, help="integer model to write (.int8)")
     sub.add_argument("--photos", type=int, default=PHOTOS, help=f"calibration photos, default {PHOTOS}")
     sub.add_argument("--split", default="train", help="train, val or all; default train")
@@ -30,7 +30,7 @@ def register(commands: Any) -> None:
 
     sub = commands.add_parser("evaluate", help="accuracy on a folder of labelled photos")
     sub.add_argument("model", type=Path, help="float model for --engine float, else integer model")
-    sub.add_argument("--data", required=True, type=Path, help="folder with labels.csv and images/, or class folders")
+    sub.add_argument("--data", required=True, type=Path, help=DATA_HELP)
     sub.add_argument("--engine", required=True, choices=("float", "int8", "rtl"))
     sub.add_argument("--split", default="val", help="train, val or all; default val")
     sub.add_argument("--limit", type=int, help="only so many photos, spread evenly")

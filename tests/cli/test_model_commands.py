@@ -61,6 +61,34 @@ def test_count(capsys):
     assert "nearest is 'tiny'" in error_line(capsys, "count", "tiney")
 
 
+def test_quantize_report(capsys, data, network, tmp_path):
+    out = tmp_path / "tiny.int8"
+    command = ("quantize", network, "--data", data, "-o", out, "--split", "all")
+    said = rasca(capsys, *command)
+    for column in ("lowest", "highest", "scale", "clipped %", "weight error %", "error against float %"):
+        assert column in said
+    assert "gru.candidate" in said
+    assert "40 photos; " in said
+    report = json.loads(rasca(capsys, *command, "--json"))
+    assert report["scales"] == "calibrated"
+    for layer in report["layers"]:
+        assert 0 <= layer["clipped"] < 0.5
+        assert layer["low"] <= layer["high"]
+        assert layer["error"] >= 0
+
+
+def test_quantize_after_training_for_it(capsys, data, network, tmp_path):
+    """The integers are those that were trained, unless new scales are asked for."""
+    out, again = tmp_path / "run", tmp_path / "again.int8"
+    options = ("--epochs", 1, "--draws", 16, "--batch", 8, "--learning-rate", "1e-3", "--device", "cpu")
+    rasca(capsys, "train", "--preset", "tiny", "--data", data, "-o", out, "--init", network, "--qat", *options)
+    command = ("quantize", out / "tiny.float", "--data", data, "-o", again, "--split", "all")
+    assert "scales that it was trained with" in rasca(capsys, *command)
+    assert again.read_bytes() == (out / "tiny.int8").read_bytes()
+    assert json.loads(rasca(capsys, *command, "--recalibrate", "--json"))["scales"] == "calibrated"
+    assert again.read_bytes() != (out / "tiny.int8").read_bytes()
+
+
 def test_quantize_and_evaluate(capsys, data, network, tmp_path):
     out = tmp_path / "tiny.int8"
     report = json.loads(rasca(capsys, "quantize", network, "--data", data, "-o", out, "--split", "all", "--json"))
@@ -111,6 +139,16 @@ def test_import(capsys, network, tmp_path):
         (("evaluate", "{model}", "--data", "{data}", "--engine", "float", "--consecutive", "2"), "need --threshold"),
         (("evaluate", "{model}", "--data", "{data}", "--engine", "float", "--threshold", "1.5"), "between 0 and 1"),
         (("train", "--preset", "tiny", "--data", "{data}", "-o", "x", "--init", "no.float"), "no.float"),
+        (("train", "--preset", "tiny", "--data", "{data}", "-o", "x", "--qat"), "name it with --init"),
+        (("train", "--preset", "tiny", "--data", "{data}", "-o", "x", "--device", "gpu"), "nearest is 'cpu'"),
+        (
+            ("train", "--preset", "tiny", "--data", "{data}", "-o", "x", "--confidence", "box"),
+            "confidence must be one of",
+        ),
+        (
+            ("train", "--preset", "tiny", "--data", ".", "-o", "x"),
+            "no known layout (table: labels.csv and images/;",
+        ),
         (("quantize", "missing.float", "--data", "{data}", "-o", "x.int8"), "missing.float"),
         (("import", "{text}", "--preset", "tiny", "-o", "x.float"), "not a torch.save file"),
         (("import", "{text}", "--preset", "tinny", "-o", "x.float"), "nearest is 'tiny'"),

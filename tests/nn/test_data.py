@@ -14,8 +14,10 @@ from PIL import Image
 
 from rasca_nn.augment import LabelRule, choose_views, colours, placement, recolour, sample
 from rasca_nn.boxes import GRID, coverage, person_boxes
-from rasca_nn.data import DataError, hash_split, list_rows, load_folder, load_image
+from rasca_nn.data import load_folder, load_image
+from rasca_nn.layouts import list_rows
 from rasca_nn.metrics import rates, report
+from rasca_nn.rows import DataError, hash_split
 
 
 def test_table_folder(folder: Path, tmp_path: Path) -> None:
@@ -78,7 +80,9 @@ def test_bad_tables(tmp_path: Path, text: str, message: str) -> None:
 def test_bad_folders(tmp_path: Path, folder: Path) -> None:
     with pytest.raises(DataError, match="no such data folder"):
         list_rows(tmp_path / "absent")
-    with pytest.raises(DataError, match=r"neither labels.csv nor the folders"):
+    with pytest.raises(
+        DataError, match=r"has no known layout \(table: labels.csv and images/; Visual Wake Words: .*; class folders: "
+    ):
         list_rows(tmp_path)
     (folder / "crops_labels.csv").unlink()
     with pytest.raises(DataError, match="there are no crops"):
