@@ -18,6 +18,8 @@ COMMANDS = [
     "import",
     "quantize",
     "evaluate",
+    "thresholds",
+    "explain",
     "generate",
     "sim",
     "fuzz",

@@ -89,6 +89,43 @@ def test_quantize_after_training_for_it(capsys, data, network, tmp_path):
     assert again.read_bytes() != (out / "tiny.int8").read_bytes()
 
 
+@pytest.fixture(scope="module")
+def integers(tmp_path_factory, data, network):
+    """The untrained network's integer model."""
+    path = tmp_path_factory.mktemp("int8") / "tiny.int8"
+    assert cli.main(["quantize", str(network), "--data", str(data), "-o", str(path), "--split", "all"]) == 0
+    return path
+
+
+def test_thresholds(capsys, data, integers, tmp_path):
+    picture = tmp_path / "steps.png"
+    command = ("thresholds", integers, "--data", data, "--split", "all")
+    said = rasca(capsys, *command, "-o", picture, "--tolerance", 1)
+    assert "persons: mean step" in said
+    assert "chosen: --threshold 0.6 --consecutive" in said
+    assert picture.exists()
+    found = json.loads(rasca(capsys, *command, "--threshold", 0.3, 0.9, "--consecutive", 2, "--json"))
+    assert [(r["threshold"], r["consecutive"]) for r in found["rules"]] == [(0.3, 2), (0.9, 2)]
+    assert found["without"]["n"] == 40
+    assert "consecutive must be 1 to 255" in error_line(capsys, *command, "--consecutive", 0)
+    assert "ends in .png" in error_line(capsys, *command, "-o", tmp_path / "steps.pdf")
+
+
+def test_explain(capsys, data, network, integers, tmp_path):
+    image, picture = data / "person" / "0.png", tmp_path / "why.png"
+    for model in (network, integers):
+        picture.unlink(missing_ok=True)
+        said = rasca(capsys, "explain", model, image, "-o", picture)
+        assert "not decided before step 4, the last" in said
+        assert picture.exists()
+        rule = ("--threshold", 0.1, "--consecutive", 2)
+        found = json.loads(rasca(capsys, "explain", model, image, "-o", picture, *rule, "--json"))
+        assert (found["step"], found["early"], len(found["confidence"])) == (2, True, 4)
+    assert "integer model" in error_line(capsys, "explain", network, image, "-o", picture, *rule, "--lower", 0.05)
+    assert "ends in .png" in error_line(capsys, "explain", network, image, "-o", tmp_path / "why.jpg")
+    assert "no such image" in error_line(capsys, "explain", network, data / "x.png", "-o", picture)
+
+
 def test_quantize_and_evaluate(capsys, data, network, tmp_path):
     out = tmp_path / "tiny.int8"
     report = json.loads(rasca(capsys, "quantize", network, "--data", data, "-o", out, "--split", "all", "--json"))
