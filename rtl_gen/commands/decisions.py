@@ -64,15 +64,8 @@ def thresholds(args: argparse.Namespace) -> None:
         rows = [found.to_dict() for found in outcomes]
         print_json({"without": without, "rules": rows, "chosen": chosen.to_dict() if chosen else None})
         return
-    columns: tuple[str, ...] = (
-        "threshold",
-        "in a row",
-        "accuracy",
-        "balanced",
-        "mean step",
-        "MACs saved %",
-        "decided early %",
-    )
+    columns: tuple[str, ...] = ("threshold", "in a row", "accuracy", "balanced")
+    columns += ("mean step", "MACs saved %", "decided early %")
     columns += ("persons: mean step", "MACs saved % ", "decided early % ")
     total = model.config.steps
     cells: list[tuple[Any, ...]] = [
@@ -109,15 +102,13 @@ def explain(args: argparse.Namespace) -> None:
     model = load_model(args.model)
     pixels = load_image(args.image, model.config.height, model.config.width)
     found = explaining.explain(model, pixels, rule)
-    answer = found.confidence[found.step - 1]
+    answer = found.probability
     explaining.draw(found, args.out, f"{args.image.name}: {'person' if answer > 0.5 else 'no person'}, {answer:.3f}")
     if args.json:
         print_json({"picture": str(args.out), **found.to_dict()})
         return
     total = len(found.confidence)
     print("confidence after each step: " + " ".join(f"{p:.2f}" for p in found.confidence))
-    when = (
-        f"decided after step {found.step} of {total}" if found.early else f"not decided before step {total}, the last"
-    )
-    print(f"{when}: probability of a person {answer:.4f}")
+    early, late = f"decided after step {found.step} of {total}", f"not decided before step {total}, the last"
+    print(f"{early if found.early else late}: probability of a person {answer:.4f}")
     print(args.out)

@@ -25,13 +25,13 @@ def test_with_one_linear_layer_the_map_is_the_paper_s(tiny: RaScaNetConfig) -> N
     found = explain(model, photos[0], Rule())
     (image,) = batches(photos)
     with torch.no_grad():
-        states, weight = model.scan(image)[:, :, 0], model.classifier[0].weight
+        states, weight = model.scan(image)[:, :, 0], model.classifier[0].weight.detach()
         logits = model.steps(image).logits[0]
     wanted = torch.einsum("d,tdn->tn", weight[1] - weight[0], states)
     np.testing.assert_allclose(found.activation, wanted.numpy(), rtol=1e-4, atol=1e-6)
     np.testing.assert_allclose(found.confidence, logits.softmax(-1)[:, 1], rtol=1e-5)
     # The mean of the map is the margin, but for the bias.
-    bias = model.classifier[0].bias
+    bias = model.classifier[0].bias.detach()
     margin = found.activation.mean(1) + float(bias[1] - bias[0])
     np.testing.assert_allclose(margin, logits[:, 1] - logits[:, 0], rtol=1e-3, atol=1e-4)
 
@@ -52,7 +52,10 @@ def test_the_step_is_where_the_rule_decides(tiny: RaScaNetConfig) -> None:
     model, photos = random_int8_model(config, 11), photo_bytes(config, 8)
     for rule in (Rule(0.52, 1), Rule(0.52, 2, 0.45), Rule(0.999, 3)):
         steps = run(model, torch.from_numpy(photos), rule).steps.tolist()
-        assert [explain(model, photo, rule).step for photo in photos] == steps
+        found = [explain(model, photo, rule) for photo in photos]
+        assert [one.step for one in found] == steps
+        if rule.lower is None:
+            assert all(one.probability == pytest.approx(one.confidence[one.step - 1]) for one in found)
 
 
 def test_float_rules(tiny: RaScaNetConfig) -> None:
