@@ -141,8 +141,8 @@ def draw(scores: Scores, rule: Rule, out: Path) -> None:
     axes.axvline(steps.mean(), color="tab:red", ls="--", label=f"mean {steps.mean():.1f}")
     about = f"decided at {rule.threshold:g} in {rule.consecutive} steps in a row"
     axes.set_title(f"{len(steps)} photos of persons; {about}", fontsize=9)
-    last = f"not early: {counts[-1]} ({counts[-1] / len(steps):.1%})"
-    axes.annotate(last, (total, counts[-1]), ha="right", va="bottom")
+    late = f"{counts[-1]} not before the last step ({counts[-1] / len(steps):.1%})"
+    axes.bar([total], counts[-1:], color="tab:gray", label=late)
     axes.set_xlabel(f"step of the decision, of {total}")
     axes.set_ylabel("photos")
     axes.legend(loc="upper left")

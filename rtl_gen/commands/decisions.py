@@ -65,8 +65,8 @@ def thresholds(args: argparse.Namespace) -> None:
         print_json({"without": without, "rules": rows, "chosen": chosen.to_dict() if chosen else None})
         return
     columns: tuple[str, ...] = ("threshold", "in a row", "accuracy", "balanced")
-    columns += ("mean step", "MACs saved %", "decided early %")
-    columns += ("persons: mean step", "MACs saved % ", "decided early % ")
+    columns += ("mean step", "MACs saved %", "early %")
+    columns += ("persons: mean step", "persons: MACs saved %", "persons: early %")
     total = model.config.steps
     cells: list[tuple[Any, ...]] = [
         (

@@ -15,6 +15,7 @@ COMMANDS = [
     "presets",
     "count",
     "train",
+    "ablate",
     "import",
     "quantize",
     "evaluate",

@@ -126,6 +126,27 @@ def test_explain(capsys, data, network, integers, tmp_path):
     assert "no such image" in error_line(capsys, "explain", network, data / "x.png", "-o", picture)
 
 
+def test_ablate(capsys, data, tmp_path):
+    out, runs = tmp_path / "results.md", tmp_path / "runs"
+    command = ("ablate", "--data", data, "-o", out, "--preset", "tiny", "--runs", runs)
+    planned = rasca(capsys, *command, "--plan")
+    assert planned.count("to do") == 14
+    assert not out.exists()
+    assert "base-seed2" in planned
+    short = ("--seeds", 1, "--only", "base", "--epochs", 1, "--draws", 8, "--batch", 8, "--device", "cpu")
+    said = rasca(capsys, *command, *short)
+    assert "[1/1] base-seed1: balanced accuracy" in said
+    text = out.read_text()
+    made = "rasca ablate --data DIR -o results.md --preset tiny --seeds 1 --epochs 1 --draws 8 --batch 8 --only base"
+    assert made in text
+    assert str(tmp_path) not in text
+    assert json.loads(rasca(capsys, *command, *short, "--json"))[0]["result"]["n"] > 0
+    anew = ("--seeds", 3, *short[2:], "--json")
+    assert json.loads(rasca(capsys, *command, *anew))[0]["run"] == "base-seed3"
+    assert "ends in .md" in error_line(capsys, *command[:3], "-o", tmp_path / "results.txt")
+    assert "no variant 'bass'" in error_line(capsys, *command, "--only", "bass")
+
+
 def test_quantize_and_evaluate(capsys, data, network, tmp_path):
     out = tmp_path / "tiny.int8"
     report = json.loads(rasca(capsys, "quantize", network, "--data", data, "-o", out, "--split", "all", "--json"))
