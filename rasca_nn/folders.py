@@ -12,7 +12,7 @@ CLASSES = (("person", 1), ("no_person", 0), ("non_person", 0))
 
 
 def read_table(table: Path, images: Path, default_source: str = "") -> list[Row]:
-    """Rows of a csv file: ``file`` (below ``images``), ``label``, optionally ``split`` and ``source_dataset``.
+    """Rows of a csv file: ``file`` (below ``images``), ``label``, optionally ``split``, ``source_dataset``, ``fold``.
 
     Rows without a split are given one by a hash of their file name.
     """
@@ -31,7 +31,11 @@ def read_table(table: Path, images: Path, default_source: str = "") -> list[Row]
             split = item.get("split") or hash_split(file)
             if split not in SPLITS:
                 raise DataError(f"{table}:{line}: split must be train or val, not {split!r}")
-            rows.append(Row(images, file, int(label), split, item.get("source_dataset") or default_source))
+            fold = item.get("fold") or None
+            if fold is not None and not fold.isdecimal():
+                raise DataError(f"{table}:{line}: fold must be a whole number, not {fold!r}")
+            source = item.get("source_dataset") or default_source
+            rows.append(Row(images, file, int(label), split, source, fold=None if fold is None else int(fold)))
     return rows
 
 

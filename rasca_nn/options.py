@@ -7,6 +7,7 @@ import re
 from dataclasses import dataclass
 
 from rasca_nn.errors import RascaError
+from rasca_nn.rows import FOLDS
 
 CONFIDENCE = ("none", "trivial", "proposed", "boxes")
 """Labels of the confidence loss."""
@@ -47,6 +48,8 @@ class Options:
     tilt : standard deviation of the rotation, in radians.
     oversample : photos are kept this many times the network's input size, so that crops stay sharp.
     crops : also read the folder's crops, where it has any.
+    fold : from 1 on, measure on this quarter of the training rows and train on the others, so that settings can be
+        chosen without the validation split; 0 for off.
     qat : quantisation-aware: train what the integer model computes, from a trained network (:mod:`rasca_nn.qat`).
     validate_every : epochs between measurements on the validation split.
     seed : of weights, views and order.
@@ -77,6 +80,7 @@ class Options:
     tilt: float = 0.08
     oversample: int = 1
     crops: bool = True
+    fold: int = 0
     qat: bool = False
     validate_every: int = 1
     seed: int = 1
@@ -94,6 +98,8 @@ class Options:
                 raise TrainError(f"{name} must be a number from 0, not {getattr(self, name)}")
         if self.confidence not in CONFIDENCE:
             raise TrainError(f"confidence must be one of {', '.join(CONFIDENCE)}, not {self.confidence!r}")
+        if not 0 <= self.fold <= FOLDS:
+            raise TrainError(f"fold must be 0 (off) to {FOLDS}, not {self.fold}")
         if self.absent > self.present:
             raise TrainError(f"absent must not exceed present, {self.present}; it is {self.absent}")
 

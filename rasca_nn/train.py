@@ -21,7 +21,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from rasca_nn.balance import balance
 from rasca_nn.config import RaScaNetConfig
-from rasca_nn.data import Photos, load_folder
+from rasca_nn.data import Photos, load_rows
 from rasca_nn.fake_quant import FakeQuantNet
 from rasca_nn.float_file import load_float, save_float
 from rasca_nn.model import RaScaNet
@@ -29,7 +29,7 @@ from rasca_nn.options import Options, TrainError
 from rasca_nn.parallel import Team, team
 from rasca_nn.qat import PHOTOS, QatTrainer
 from rasca_nn.trainer import Trainer
-from rasca_nn.training_data import TrainingData, load_data, reads_crops
+from rasca_nn.training_data import TrainingData, load_data
 from rasca_nn.training_log import TrainingLog
 
 
@@ -85,13 +85,13 @@ def _run(
 ) -> Path:
     kind = QatTrainer if options.qat else Trainer
     trainer = kind(config, options, _read(data, config, options, cache, members), members)
-    size = (config.height, config.width)
+    rows, size = list(trainer.data.train.rows), (config.height, config.width)
     out.mkdir(parents=True, exist_ok=True)
     checkpoint = out / "checkpoint.pt"
     if checkpoint.is_file():
         trainer.resume(checkpoint)
     elif beginning and isinstance(trainer, QatTrainer):
-        trainer.prepare(beginning, load_folder(data, *size, split="train", limit=PHOTOS).images)
+        trainer.prepare(beginning, load_rows(rows[:: -(-len(rows) // PHOTOS)], *size).images)
     elif beginning:
         trainer.start_from(beginning)
     log = TrainingLog(out, trainer.epoch)
@@ -111,6 +111,7 @@ def _run(
                 bar.update(task, completed=part, about=f"loss {loss:.4f} {accuracy}")
 
             losses = {k: round(v, 4) for k, v in trainer.run_epoch(tick).items()}
+            bar.update(task, completed=trainer.part(trainer.epoch * trainer.batches))
             if trainer.epoch % options.validate_every == 0 or trainer.done:
                 row = _measure(trainer, losses, start)
                 if members.leads:
@@ -122,8 +123,7 @@ def _run(
                 trainer.save(checkpoint)
     result = out / f"{config.name}.float"
     if members.leads:
-        crops = reads_crops(data, options)
-        offset = _finish(trainer, load_folder(data, *size, split="train", crops=crops, cache=cache), result)
+        offset = _finish(trainer, load_rows(rows, *size, cache=cache), result)
         print(f"{result}: the decision moved by {offset:+.3f} so that both classes err equally on the training photos")
     members.wait()
     return result

@@ -45,20 +45,20 @@ class Batch(NamedTuple):
     known: Tensor
 
 
-def reads_crops(folder: Path, options: Options) -> bool:
-    """Whether crops are asked for and there are any."""
-    return options.crops and (folder / "crops_labels.csv").is_file()
-
-
 def load_data(folder: Path, config: RaScaNetConfig, options: Options, cache: Path | None) -> TrainingData:
     """Decode a data folder for training, with a progress bar."""
-    rows = list_rows(folder, crops=reads_crops(folder, options))
+    crops = options.crops and (folder / "crops_labels.csv").is_file()
+    rows = list_rows(folder, crops=crops)
     train_rows = [row for row in rows if row.split == "train"]
     val_rows = [row for row in rows if row.split == "val"]
+    if options.fold:
+        val_rows = [row for row in train_rows if row.part == options.fold]
+        train_rows = [row for row in train_rows if row.part != options.fold]
     if len({row.label for row in train_rows}) < 2:
         raise TrainError(f"{folder}: the train split must hold both labels")
     if not val_rows:
-        raise TrainError(f"{folder}: no row of split val to measure on")
+        what = f"fold {options.fold}" if options.fold else "split val"
+        raise TrainError(f"{folder}: no row of {what} to measure on")
     with Progress(TextColumn("decode photos"), BarColumn(), TimeRemainingColumn()) as bar:
         task = bar.add_task("", total=None)
 

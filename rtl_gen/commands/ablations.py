@@ -16,8 +16,8 @@ from rtl_gen.commands.output import DATA_HELP, add_json, print_json, print_table
 
 PAPERS = {"box_weight": 0.0}
 """Options other than in rasca train: the loss is the paper's alone."""
-VARIED = ("confidence", "qat", "seed")
-"""Options that the variants set."""
+VARIED = ("confidence", "fold", "qat", "seed")
+"""Options that the variants set, or that have no meaning here."""
 
 
 def register(commands: Any) -> None:

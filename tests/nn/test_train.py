@@ -16,6 +16,7 @@ from rasca_nn.float_file import load_float
 from rasca_nn.losses import confidence_labels, confidence_loss
 from rasca_nn.model import RaScaNet
 from rasca_nn.options import CONFIDENCE, Options, TrainError
+from rasca_nn.rows import FOLDS
 from rasca_nn.train import train
 from rasca_nn.trainer import Trainer
 from rasca_nn.training_data import Batch, TrainingData, load_data
@@ -117,6 +118,24 @@ def test_starting_from_another_network(folder: Path) -> None:
         trainer.start_from(RaScaNet(replace(strange, classes=9)))
 
 
+def test_a_fold_is_held_out_of_the_training_rows(folder: Path) -> None:
+    """By the fold column where there is one, so that crops stay with their photo; else by the file name."""
+    _, whole = start(folder)
+    rows = set(whole.train.rows)
+    folds = [start(folder, fold=fold)[1] for fold in range(1, FOLDS + 1)]
+    assert [row for data in folds for row in data.val.rows if row not in rows] == []
+    assert sum(len(data.val) for data in folds) == len(rows)
+    assert all({*data.val.rows, *data.train.rows} == rows for data in folds)
+    labels = folder / "labels.csv"
+    head, *lines = labels.read_text().splitlines()
+    labels.write_text("\n".join([f"{head},fold", *(f"{line},{1 + i % 3}" for i, line in enumerate(lines))]))
+    _, second = start(folder, fold=2, crops=False)
+    assert {row.fold for row in second.val.rows} == {2}
+    labels.write_text("\n".join([f"{head},fold", *(f"{line},x" for line in lines)]))
+    with pytest.raises(RascaError, match=r"labels\.csv:2: fold must be a whole number, not 'x'"):
+        start(folder)
+
+
 def test_the_rate_rises_and_falls(folder: Path) -> None:
     trainer, _ = start(folder)
     rates = [trainer.rate(part) for part in np.linspace(0, 1, 201)]
@@ -152,6 +171,7 @@ def test_bad_options(folder: Path) -> None:
         ("ema", 1.5, r"ema must lie within 0\.\.1, not 1\.5"),
         ("alpha", -1.0, r"alpha must be a number from 0, not -1\.0"),
         ("confidence", "all", "confidence must be one of none, trivial, proposed, boxes, not 'all'"),
+        ("fold", 5, r"fold must be 0 \(off\) to 4, not 5"),
         ("absent", 0.1, r"absent must not exceed present, 0\.005; it is 0\.1"),
     ):
         with pytest.raises(TrainError, match=message):
