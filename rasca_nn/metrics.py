@@ -26,6 +26,18 @@ def rates(labels: NDArray[np.int64], decisions: NDArray[np.int64]) -> dict[str, 
     }
 
 
+def ranking(labels: NDArray[np.int64], scores: NDArray[np.float64]) -> float | None:
+    """How often a positive scores above a negative (area under the ROC curve), whatever the threshold; ties count half.
+
+    None where one of the labels does not occur.
+    """
+    positive, negative = scores[labels == 1], np.sort(scores[labels == 0])
+    if not len(positive) or not len(negative):
+        return None
+    below = np.searchsorted(negative, positive, "left") + np.searchsorted(negative, positive, "right")
+    return float(below.mean() / (2 * len(negative)))
+
+
 def groups(sources: Sequence[str]) -> dict[str, NDArray[np.bool_]]:
     """Which rows belong to each reported group: ``photos``, ``coco`` (photos from COCO alone) and ``crops``."""
     crop = np.array([s.startswith(CROP_PREFIX) for s in sources], np.bool_)

@@ -151,7 +151,7 @@ def _measure(trainer: Trainer, losses: dict[str, float], start: float) -> dict[s
     parts = {"all": found} | found["groups"]
     balanced = {f"balanced_{k}": round(v["balanced_accuracy"] or 0.0, 4) for k, v in parts.items()}
     seconds = round(time.monotonic() - start, 1)
-    return {"epoch": trainer.epoch, "seconds": seconds, **losses, **balanced}
+    return {"epoch": trainer.epoch, "seconds": seconds, **losses, **balanced, "auc": round(found["auc"] or 0.0, 4)}
 
 
 def _time_left(trainer: Trainer) -> timedelta:

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from rasca_nn.config import RaScaNetConfig
 from rasca_nn.data import normalise
 from rasca_nn.losses import Network, terms
-from rasca_nn.metrics import report
+from rasca_nn.metrics import ranking, report
 from rasca_nn.model import RaScaNet
 from rasca_nn.options import Options, TrainError
 from rasca_nn.parallel import Team
@@ -154,14 +154,19 @@ class Trainer:
 
     @torch.no_grad()
     def validate(self) -> dict[str, Any]:
-        """:func:`rasca_nn.metrics.report` of the averaged network on the validation split."""
+        """:func:`rasca_nn.metrics.report` of the averaged network on the validation split, and ``auc`` beside it.
+
+        The decision is moved to where both classes err equally only when the run is over; ``auc`` is free of it.
+        """
         network, val = self.network(self.averaged().to(self.team.device)), self.data.val
-        decisions = []
+        parts = []
         for i in range(0, len(val), 64):
             images = torch.from_numpy(normalise(val.images[i : i + 64])).to(self.team.device)
             state = network.scan(images.permute(0, 3, 1, 2).float())[-1]
-            decisions.append(network.classify(network.pool(state)).argmax(1).cpu())
-        return report(val.labels, torch.cat(decisions).numpy(), val.sources())
+            parts.append(network.classify(network.pool(state)).cpu())
+        logits = torch.cat(parts)
+        auc = ranking(val.labels, (logits[:, 1] - logits[:, 0]).double().numpy())
+        return report(val.labels, logits.argmax(1).numpy(), val.sources()) | {"auc": auc}
 
     def state(self) -> dict[str, Any]:
         """Everything a resume needs."""

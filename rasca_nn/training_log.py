@@ -42,12 +42,12 @@ class TrainingLog:
         epochs = [int(row["epoch"]) for row in self.rows]
         for name in self.rows[-1]:
             values = [float(row.get(name) or "nan") for row in self.rows]
-            if name.startswith("balanced_"):
+            if name.startswith("balanced_") or name == "auc":
                 accuracy.plot(epochs, values, ".-", label=name.removeprefix("balanced_"))
             elif name not in ("epoch", "seconds"):
                 losses.plot(epochs, values, ".-", label=name)
         losses.set_ylabel("loss on views of the training photos")
-        accuracy.set_ylabel("balanced accuracy, validation")
+        accuracy.set_ylabel("balanced accuracy and area under the ROC curve, validation")
         accuracy.set_xlabel("epoch")
         for axes in (losses, accuracy):
             axes.grid(color="0.9")

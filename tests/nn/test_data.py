@@ -16,7 +16,7 @@ from rasca_nn.augment import LabelRule, choose_views, colours, placement, recolo
 from rasca_nn.boxes import GRID, coverage, person_boxes
 from rasca_nn.data import load_folder, load_image
 from rasca_nn.layouts import list_rows
-from rasca_nn.metrics import rates, report
+from rasca_nn.metrics import ranking, rates, report
 from rasca_nn.rows import DataError, hash_split
 
 
@@ -235,6 +235,13 @@ def test_rates() -> None:
     sources = ["coco_val2017", "other", "crop_of_coco", "coco_x", ""]
     groups = report(labels, decisions, sources)["groups"]
     assert {name: part["n"] for name, part in groups.items()} == {"photos": 4, "coco": 2, "crops": 1}
+
+
+def test_ranking() -> None:
+    labels = np.array([1, 1, 0, 0])
+    assert ranking(labels, np.array([3.0, 2.0, 1.0, 0.0])) == 1
+    assert ranking(labels, np.array([3.0, 0.0, 1.0, 0.0])) == (1 + 1 + 0 + 0.5) / 4
+    assert ranking(labels[:2], np.zeros(2)) is None
 
 
 def test_rows_are_values(folder: Path) -> None:
