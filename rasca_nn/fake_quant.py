@@ -18,10 +18,11 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from rasca_nn import integer
+from rasca_nn.columns import convolve, row_groups
 from rasca_nn.config import BAND, CONVS
 from rasca_nn.fold import FloatLayer, fold, fold_with_gradient
 from rasca_nn.int8_file import HARDSWISH_SCALE, Int8Model, accumulator_bounds
-from rasca_nn.model import RaScaNet, convolve, row_groups
+from rasca_nn.model import RaScaNet
 from rasca_nn.quantize import assemble, trained_scheme
 from rasca_nn.quantize_spatial import HIDDEN_SCALE
 from rasca_nn.scheme import Scheme, formats, input_scales

@@ -94,39 +94,44 @@ def _run(
         trainer.prepare(beginning, load_rows(rows[:: -(-len(rows) // PHOTOS)], *size).images)
     elif beginning:
         trainer.start_from(beginning)
-    log = TrainingLog(out, trainer.epoch)
-    columns = [TextColumn(f"{{task.{field}}}") for field in ("description", "fields[about]")]
-    with Progress(columns[0], BarColumn(), columns[1], TimeRemainingColumn(), disable=not members.leads) as bar:
-        bar.console.quiet = not members.leads
-        bar.console.print(f"{config.name}, seed {options.seed}, {len(trainer.data.train)} images to train on")
-        task = bar.add_task("", total=1.0, about="")
-        bar.update(task, completed=trainer.part(trainer.epoch * trainer.batches))
-        while not trainer.done:
-            start = time.monotonic()
-            name = f"epoch {trainer.epoch + 1}"
-            bar.update(task, description=name)
-            accuracy = f"balanced {log.rows[-1]['balanced_all']}" if log.rows else ""
-
-            def tick(loss: float, part: float, accuracy: str = accuracy) -> None:
-                bar.update(task, completed=part, about=f"loss {loss:.4f} {accuracy}")
-
-            losses = {k: round(v, 4) for k, v in trainer.run_epoch(tick).items()}
-            bar.update(task, completed=trainer.part(trainer.epoch * trainer.batches))
-            if trainer.epoch % options.validate_every == 0 or trainer.done:
-                row = _measure(trainer, losses, start)
-                if members.leads:
-                    log.add(row)
-                left = _time_left(trainer)
-                parts = "  ".join(f"{k} {v}" for k, v in row.items() if k != "epoch")
-                bar.console.print(f"{name}  {parts}  {left} left", soft_wrap=True)
-            if members.leads:
-                trainer.save(checkpoint)
+    _epochs(trainer, out, checkpoint)
     result = out / f"{config.name}.float"
     if members.leads:
         offset = _finish(trainer, load_rows(rows, *size, cache=cache), result)
         print(f"{result}: the decision moved by {offset:+.3f} so that both classes err equally on the training photos")
     members.wait()
     return result
+
+
+def _epochs(trainer: Trainer, out: Path, checkpoint: Path) -> None:
+    """Train what is left, with log, checkpoints and a bar; the first process alone writes and talks."""
+    options, leads = trainer.options, trainer.team.leads
+    log = TrainingLog(out, trainer.epoch)
+    columns = [TextColumn(f"{{task.{field}}}") for field in ("description", "fields[about]")]
+    with Progress(columns[0], BarColumn(), columns[1], TimeRemainingColumn(), disable=not leads) as bar:
+        bar.console.quiet = not leads
+        name, photos = trainer.config.name, len(trainer.data.train)
+        bar.console.print(f"{name}, seed {options.seed}, {photos} images to train on")
+        task = bar.add_task("", total=1.0, about="")
+        while not trainer.done:
+            start = time.monotonic()
+            name = f"epoch {trainer.epoch + 1}"
+            accuracy = f"balanced {log.rows[-1]['balanced_all']}" if log.rows else ""
+
+            def tick(loss: float, part: float, name: str = name, accuracy: str = accuracy) -> None:
+                bar.update(task, completed=part, description=name, about=f"loss {loss:.4f} {accuracy}")
+
+            losses = {k: round(v, 4) for k, v in trainer.run_epoch(tick).items()}
+            part = trainer.part(trainer.epoch * trainer.batches)
+            bar.update(task, completed=part)
+            if leads and (trainer.epoch % options.validate_every == 0 or part >= 1):
+                row = _measure(trainer, losses, start)
+                log.add(row)
+                found = "  ".join(f"{k} {v}" for k, v in row.items() if k != "epoch")
+                left = timedelta(seconds=round(trainer.seconds() * (1 - part) / max(1e-6, part)))
+                bar.console.print(f"{name}  {found}  {left} left", soft_wrap=True)
+            if leads:
+                trainer.save(checkpoint)
 
 
 def _finish(trainer: Trainer, photos: Photos, result: Path) -> float:
@@ -144,17 +149,9 @@ def _finish(trainer: Trainer, photos: Photos, result: Path) -> float:
 
 
 def _measure(trainer: Trainer, losses: dict[str, float], start: float) -> dict[str, Any]:
-    """A row of the log; the first process alone measures."""
-    if not trainer.team.leads:
-        return {}
+    """A row of the log."""
     found = trainer.validate()
     parts = {"all": found} | found["groups"]
     balanced = {f"balanced_{k}": round(v["balanced_accuracy"] or 0.0, 4) for k, v in parts.items()}
     seconds = round(time.monotonic() - start, 1)
     return {"epoch": trainer.epoch, "seconds": seconds, **losses, **balanced, "auc": round(found["auc"] or 0.0, 4)}
-
-
-def _time_left(trainer: Trainer) -> timedelta:
-    """If the rest takes as long as what is done."""
-    part = max(1e-6, trainer.part(trainer.epoch * trainer.batches))
-    return timedelta(seconds=round(trainer.seconds() * (1 - part) / part))
