@@ -1,4 +1,4 @@
-"""Convolutions behind the heads, where everything is kept as ``[channels, batch, columns]``: one matrix product each."""
+"""Convolutions behind the heads, where all is kept as ``[channels, batch, columns]``: one matrix product each."""
 
 from __future__ import annotations
 

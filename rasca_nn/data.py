@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -101,9 +102,13 @@ def load_rows(
     else:
         if not file.is_file():
             file.parent.mkdir(parents=True, exist_ok=True)
-            partial = file.with_suffix(".partial.npy")
-            _decode(rows, open_memmap(partial, "w+", np.uint8, (len(rows), height, width, 3)), progress)
-            partial.replace(file)
+            # Runs that share a cache may fill it at the same time.
+            partial = file.with_suffix(f".{os.getpid()}.partial.npy")
+            try:
+                _decode(rows, open_memmap(partial, "w+", np.uint8, (len(rows), height, width, 3)), progress)
+                partial.replace(file)
+            finally:
+                partial.unlink(missing_ok=True)
         # Copy-on-write: torch refuses arrays that cannot be written to.
         images = np.load(file, mmap_mode="c")
     return Photos(tuple(rows), images, np.array([row.label for row in rows], np.int64))

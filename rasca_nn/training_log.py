@@ -19,7 +19,7 @@ class TrainingLog:
         path = folder / "log.csv"
         if path.is_file():
             with path.open(newline="", encoding="utf-8") as stream:
-                self.rows = [row for row in csv.DictReader(stream) if (row["epoch"] or "").isdigit()]
+                self.rows = [row for row in csv.DictReader(stream) if (row.get("epoch") or "").isdigit()]
             self.rows = [row for row in self.rows if int(row["epoch"]) <= epoch]
 
     def add(self, row: dict[str, Any]) -> None:
