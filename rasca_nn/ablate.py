@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -29,10 +29,10 @@ BEGIN, END = "<!-- rasca ablate: begin -->", "<!-- rasca ablate: end -->"
 
 @dataclass(frozen=True)
 class Run:
-    """A variant with a seed, in a folder of its own."""
+    """A variant with its options, which have the seed, in a folder of its own."""
 
     variant: Variant
-    seed: int
+    options: Options
     folder: Path
 
     @property
@@ -41,32 +41,40 @@ class Run:
         return self.folder.name
 
     def result(self) -> dict[str, Any] | None:
-        """What it came to, if it is done."""
+        """What it came to, if it is done; raises :class:`RascaError` where that was with other options."""
         path = self.folder / "result.json"
         if not path.is_file():
             return None
         try:
             found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        except ValueError as error:
-            raise RascaError(f"{path}: is no JSON ({error}); delete it to make the run again") from None
+            others = [name for name, value in asdict(self.options).items() if found["options"].get(name) != value]
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise RascaError(f"{path}: is no result of a run ({error}); delete it to make the run again") from None
+        if others:
+            raise RascaError(f"{path}: was made with another {', '.join(others)}; take another folder (--runs)")
         return found
 
 
 @dataclass(frozen=True)
 class Plan:
-    """All runs, with the options they share; ``command`` makes them again."""
+    """All runs and the tables they make; ``command`` makes them again. ``only``: variants to train now."""
 
     base: RaScaNetConfig
-    options: Options
     runs: tuple[Run, ...]
     tables: tuple[Table, ...]
     command: str
+    only: tuple[str, ...] = ()
+
+    @property
+    def todo(self) -> tuple[Run, ...]:
+        """The runs to make now."""
+        return tuple(run for run in self.runs if not self.only or run.variant.name in self.only)
 
 
 def plan(
     base: RaScaNetConfig, options: Options, seeds: Sequence[int], folder: Path, command: str, only: Sequence[str] = ()
 ) -> Plan:
-    """Every variant with every seed, or ``only`` the variants named; raises :class:`RascaError` for an unknown one."""
+    """Every variant with every seed, of which ``only`` those named are made; :class:`RascaError` for an unknown one."""
     made, tables = variants(base)
     names = [variant.name for variant in made]
     for name in only:
@@ -75,22 +83,21 @@ def plan(
     if len(set(seeds)) != len(seeds):
         raise RascaError(f"a seed is given twice: {' '.join(map(str, seeds))}")
     runs = tuple(
-        Run(variant, seed, folder / f"{variant.name}-seed{seed}")
+        Run(variant, replace(options, seed=seed, **variant.options), folder / f"{variant.name}-seed{seed}")
         for seed in seeds
         for variant in made
-        if not only or variant.name in only
     )
-    return Plan(base, options, runs, tuple(tables), command)
+    return Plan(base, runs, tuple(tables), command, tuple(only))
 
 
-def make(run: Run, options: Options, data: Path, cache: Path | None, device: str) -> dict[str, Any]:
+def make(run: Run, data: Path, cache: Path | None, device: str) -> dict[str, Any]:
     """Train one run, or what is left of it, and measure it on the validation split."""
     start = time.monotonic()
-    chosen = replace(options, seed=run.seed, **run.variant.options)
     config = run.variant.config
-    out = train(config=config, data=data, out=run.folder, options=chosen, cache=cache, device=device)
+    out = train(config=config, data=data, out=run.folder, options=run.options, cache=cache, device=device)
     found = evaluate(load_float(out), data, engine="float", crops=False, cache=cache)
-    result = {"variant": run.variant.name, "seed": run.seed, "seconds": round(time.monotonic() - start), **found}
+    about = {"variant": run.variant.name, "options": asdict(run.options), "seconds": round(time.monotonic() - start)}
+    result = {**about, **found}
     partial = run.folder / "result.json.partial"
     partial.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
     partial.replace(run.folder / "result.json")
@@ -108,11 +115,11 @@ def make_all(
 ) -> None:
     """Make every run that is not done, writing the tables into ``results`` before the first and after each."""
     write(chosen, results)
-    for i, run in enumerate(chosen.runs, 1):
+    for i, run in enumerate(chosen.todo, 1):
         if run.result() is None:
-            note(f"[{i}/{len(chosen.runs)}] {run.name}")
-            result = make(run, chosen.options, data, cache, device)
-            note(f"[{i}/{len(chosen.runs)}] {run.name}: balanced accuracy {result['balanced_accuracy']:.4f}")
+            note(f"[{i}/{len(chosen.todo)}] {run.name}")
+            result = make(run, data, cache, device)
+            note(f"[{i}/{len(chosen.todo)}] {run.name}: balanced accuracy {result['balanced_accuracy']:.4f}")
             write(chosen, results)
 
 
@@ -143,13 +150,11 @@ def section(chosen: Plan) -> str:
         head = ["", f"### {table.heading}", "", "| | MACs | weights | balanced accuracy | accuracy | seeds |"]
         lines += [*head, "|---|---|---|---|---|---|"]
         for text, name in table.lines:
-            if name not in configs:
-                continue
             found = [done[run.name] for run in chosen.runs if run.variant.name == name and run.name in done]
             sizes = count(configs[name])
             cells = [text, f"{sizes.macs / 1e6:.2f} M", f"{sizes.weights / 1e3:.2f} KB"]
             cells += [_points(found, "balanced_accuracy"), _points(found, "accuracy")]
-            cells.append(" ".join(str(result["seed"]) for result in found) or "-")
+            cells.append(" ".join(str(result["options"]["seed"]) for result in found) or "-")
             lines.append(f"| {' | '.join(cells)} |")
     hours = sum(result["seconds"] for result in done.values()) / 3600
     lines += ["", f"{len(done)} of {len(chosen.runs)} runs are done, {hours:.1f} hours together. Made by:", ""]

@@ -51,7 +51,7 @@ def _command(args: argparse.Namespace) -> str:
             words.append(f"--{name}" if value else f"--no-{name}")
         elif value != default:
             words += [f"--{name}", str(value)]
-    return shlex.join([*words, *(["--only", *args.only] if args.only else [])])
+    return shlex.join(words)
 
 
 def ablate(args: argparse.Namespace) -> None:
@@ -72,7 +72,7 @@ def ablate(args: argparse.Namespace) -> None:
         # What training says is no part of a report.
         with redirect_stdout(sys.stderr if args.json else sys.stdout):
             make_all(chosen, args.data, args.out, cache=args.cache, device=args.device)
-    states = [(run, run.result()) for run in chosen.runs]
+    states = [(run, run.result()) for run in chosen.todo]
     if args.json:
         print_json([{"run": run.name, "folder": str(run.folder), "result": result} for run, result in states])
         return

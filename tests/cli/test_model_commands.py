@@ -137,7 +137,7 @@ def test_ablate(capsys, data, tmp_path):
     said = rasca(capsys, *command, *short)
     assert "[1/1] base-seed1: balanced accuracy" in said
     text = out.read_text()
-    made = "rasca ablate --data DIR -o results.md --preset tiny --seeds 1 --epochs 1 --draws 8 --batch 8 --only base"
+    made = "rasca ablate --data DIR -o results.md --preset tiny --seeds 1 --epochs 1 --draws 8 --batch 8"
     assert made in text
     assert str(tmp_path) not in text
     assert json.loads(rasca(capsys, *command, *short, "--json"))[0]["result"]["n"] > 0

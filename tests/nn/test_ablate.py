@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -42,11 +43,11 @@ def test_runs_are_made_once_and_tables_kept_up(folder: Path, tmp_path: Path) -> 
     chosen = plan(preset("tiny"), SHORT, [1], tmp_path / "runs", "rasca ablate", ["base", "confidence-none"])
     notes: list[str] = []
     write(chosen, out)
-    assert "0 of 2 runs are done" in out.read_text()
+    assert "0 of 7 runs are done" in out.read_text()
     make_all(chosen, folder, out, device="cpu", note=notes.append)
     assert [note.split()[1].rstrip(":") for note in notes] == ["base-seed1"] * 2 + ["confidence-none-seed1"] * 2
     text = out.read_text()
-    assert "2 of 2 runs are done" in text
+    assert "2 of 7 runs are done" in text
     assert "**The data are not the paper's**" in text
     result = json.loads((tmp_path / "runs" / "base-seed1" / "result.json").read_text())
     points = f"{100 * result['balanced_accuracy']:.1f}"
@@ -54,6 +55,9 @@ def test_runs_are_made_once_and_tables_kept_up(folder: Path, tmp_path: Path) -> 
     assert f"{points} ({points})" in line
     log = (tmp_path / "runs" / "confidence-none-seed1" / "log.csv").read_text()
     assert log.startswith("epoch,seconds,class,balanced_all")
+    # Another selection keeps what is done in the tables.
+    write(plan(preset("tiny"), SHORT, [1], tmp_path / "runs", "rasca ablate", ["heads-1"]), out)
+    assert out.read_text() == text
     # Others' text stays, and nothing is trained again.
     out.write_text(f"# Mine\n\nbefore\n\n{text[text.index(BEGIN) :].rstrip()}\nafter\n")
     make_all(chosen, folder, out, device="cpu", note=notes.append)
@@ -64,8 +68,11 @@ def test_runs_are_made_once_and_tables_kept_up(folder: Path, tmp_path: Path) -> 
     out.write_text(f"{BEGIN}\n")
     with pytest.raises(RascaError, match="holds one of the marks"):
         write(chosen, out)
+    other = plan(preset("tiny"), replace(SHORT, epochs=2), [1], tmp_path / "runs", "rasca ablate")
+    with pytest.raises(RascaError, match="was made with another epochs; take another folder"):
+        section(other)
     (tmp_path / "runs" / "base-seed1" / "result.json").write_text("{")
-    with pytest.raises(RascaError, match="is no JSON"):
+    with pytest.raises(RascaError, match="is no result of a run"):
         section(chosen)
 
 
