@@ -15,8 +15,6 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-PRESENT = 0.02
-"""A view shows a person when boxes cover at least this part of it."""
 CANDIDATES = 12
 """Random crops tried for each view before the whole photo is taken."""
 
@@ -31,48 +29,63 @@ class Views(NamedTuple):
     labels: NDArray[np.int64]
 
 
-def integral(cover: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Summed-area table ``[N, rows + 1, columns + 1]`` of coverage grids ``[N, rows, columns]``."""
-    table = np.zeros((len(cover), cover.shape[1] + 1, cover.shape[2] + 1), np.float32)
-    table[:, 1:, 1:] = cover.cumsum(1, dtype=np.float32).cumsum(2, dtype=np.float32)
-    return table
+class LabelRule(NamedTuple):
+    """What a view shows, by the largest part of it that one person's box covers.
+
+    A person from ``present`` on, none below ``absent``; a view between the two is not taken. The paper's rule is 0.005
+    for both.
+    """
+
+    present: float = 0.005
+    absent: float = 0.005
+
+
+def largest_part(boxes: NDArray[np.float32], window: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The largest part of each window that one box covers.
+
+    Boxes ``[B, K, 4]`` (left, top, right, bottom) and windows ``[B, C, 4]`` (top, left, bottom, right) to ``[B, C]``.
+    """
+    left, top, right, bottom = np.moveaxis(boxes[:, None].astype(np.float64), -1, 0)
+    y0, x0, y1, x1 = np.moveaxis(window[:, :, None], -1, 0)
+    high = (np.minimum(bottom, y1) - np.maximum(top, y0)).clip(0)
+    wide = (np.minimum(right, x1) - np.maximum(left, x0)).clip(0)
+    found: NDArray[np.float64] = (high * wide / ((y1 - y0) * (x1 - x0))).max(-1)
+    return found
 
 
 def choose_views(
     rng: np.random.Generator,
-    table: NDArray[np.float32],
+    boxes: NDArray[np.float32],
     known: NDArray[np.bool_],
     labels: NDArray[np.int64],
     want: NDArray[np.int64],
     min_area: float = 0.2,
+    rule: LabelRule | None = None,
 ) -> Views:
     """A random window of each of B photos that shows what is wanted.
 
     Parameters
     ----------
-    table : :func:`integral` of the photos' coverage, ``[B, ...]``.
-    known, labels : whether the coverage is known, and the whole photo's label.
+    boxes : the photos' persons, ``[B, K, 4]`` (:func:`rasca_nn.boxes.person_boxes`).
+    known, labels : whether the boxes are known, and the whole photo's label.
     want : the label wished for; where no candidate has it the whole photo and its own label are taken.
     min_area : smallest part of a photo a view may be; positives without boxes keep at least 0.6.
+    rule : the label of a view; default the paper's.
     """
-    batch, rows, columns = len(table), table.shape[1] - 1, table.shape[2] - 1
+    rule = rule or LabelRule()
+    batch = len(boxes)
     shape = (batch, CANDIDATES)
     blind = (~known & (labels == 1))[:, None]
     area = np.exp(rng.uniform(np.where(blind, math.log(0.6), math.log(min_area)), 0.0, shape))
     aspect = np.exp(rng.uniform(-0.3, 0.3, shape))
     high, wide = np.minimum(np.sqrt(area / aspect), 1), np.minimum(np.sqrt(area * aspect), 1)
     top, left = rng.uniform(0, 1, shape) * (1 - high), rng.uniform(0, 1, shape) * (1 - wide)
-    # Snapped outwards, so a view that counts as empty is empty.
-    y0, x0 = np.floor(top * rows).astype(int), np.floor(left * columns).astype(int)
-    y1, x1 = np.ceil((top + high) * rows).astype(int), np.ceil((left + wide) * columns).astype(int)
-    y1, x1 = np.minimum(y1, rows), np.minimum(x1, columns)
-    b = np.arange(batch)[:, None]
-    covered = table[b, y1, x1] - table[b, y0, x1] - table[b, y1, x0] + table[b, y0, x0]
-    part = covered / ((y1 - y0) * (x1 - x0))
-    suits = np.where(want[:, None] == 1, (part >= PRESENT) | blind, (part < 1e-4) & ~blind)
+    windows = np.stack([top, left, top + high, left + wide], -1)
+    part = largest_part(boxes, windows)
+    suits = np.where(want[:, None] == 1, (part >= rule.present) | blind, (part < rule.absent) & ~blind)
     pick = suits.argmax(1)
     found = suits[np.arange(batch), pick]
-    window = np.stack([top, left, top + high, left + wide], -1)[np.arange(batch), pick]
+    window = windows[np.arange(batch), pick]
     window[~found] = (0, 0, 1, 1)
     return Views(window.astype(np.float32), np.where(found, want, labels))
 
@@ -101,12 +114,8 @@ def sample(maps: Tensor, theta: Tensor, height: int, width: int) -> Tensor:
     return F.grid_sample(maps, grid, padding_mode="border", align_corners=False)
 
 
-def jitter(rng: np.random.Generator, images: Tensor, strength: float = 0.4) -> Tensor:
-    """Brightness, contrast, saturation, hue and now and then grey, one 3x3 matrix and offset an image.
-
-    ``images`` float ``[B, 3, h, w]`` in 0..255; the result is clamped to that range.
-    """
-    batch = len(images)
+def colours(rng: np.random.Generator, batch: int, strength: float = 0.4) -> tuple[Tensor, Tensor]:
+    """Brightness, contrast, saturation, hue now and then grey: a matrix ``[B, 3, 3]`` and an offset ``[B]``."""
     grey = np.tile(np.array([0.299, 0.587, 0.114]), (3, 1))
     # The hue turns in the chroma plane of YIQ.
     to_yiq = np.array([[0.299, 0.587, 0.114], [0.596, -0.274, -0.322], [0.211, -0.523, 0.312]])
@@ -116,12 +125,18 @@ def jitter(rng: np.random.Generator, images: Tensor, strength: float = 0.4) -> T
     turn[:, 1, 1] = turn[:, 2, 2] = np.cos(angle)
     turn[:, 1, 2], turn[:, 2, 1] = -np.sin(angle), np.sin(angle)
     hue = np.linalg.inv(to_yiq) @ turn @ to_yiq
-    saturation = rng.uniform(1 - strength, 1 + strength, batch) * (rng.random(batch) > 0.1)
+    coloured = (rng.random(batch) > 0.1) | (strength == 0)
+    saturation = rng.uniform(1 - strength, 1 + strength, batch) * coloured
     mix = saturation[:, None, None] * hue + (1 - saturation)[:, None, None] * grey
     gain = rng.uniform(1 - strength, 1 + strength, batch)
     contrast = rng.uniform(1 - strength, 1 + strength, batch)
     mix = torch.from_numpy((mix * (gain * contrast)[:, None, None]).astype(np.float32))
     middle = torch.from_numpy((127.5 * gain * (1 - contrast)).astype(np.float32))
+    return mix, middle
+
+
+def recolour(images: Tensor, mix: Tensor, middle: Tensor) -> Tensor:
+    """Float images ``[B, 3, h, w]`` in 0..255 under :func:`colours`, clamped to that range."""
     pixels = images.permute(0, 2, 3, 1).flatten(1, 2)
     mixed = torch.baddbmm(middle[:, None, None], pixels, mix.transpose(1, 2)).clamp_(0, 255)
-    return mixed.view(batch, *images.shape[2:], 3).permute(0, 3, 1, 2)
+    return mixed.view(len(images), *images.shape[2:], 3).permute(0, 3, 1, 2)

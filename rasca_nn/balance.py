@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from rasca_nn.calibrate import batches
 from rasca_nn.data import Photos
@@ -20,14 +23,16 @@ def equal_error(scores: NDArray[np.float64], labels: NDArray[np.int64]) -> float
     return float(cuts[np.abs(missed - wrong).argmin()])
 
 
-def balance(model: RaScaNet, photos: Photos) -> float:
+def balance(model: RaScaNet, photos: Photos, infer: Callable[[Tensor], Tensor] | None = None) -> float:
     """Shift the two logits of ``model`` so that 0 is the :func:`equal_error` threshold on ``photos``.
 
-    Training draws both classes equally and crops them; whole photos lie a little elsewhere. Only for two
-    classes. Returns the shift of the difference of the logits.
+    Training draws both classes equally and crops them; whole photos lie a little elsewhere. Only for two classes.
+    ``infer`` gives the logits of a batch where the model is used in another way than in float. Returns the shift of the
+    difference of the logits.
     """
+    infer = infer or model
     with torch.inference_mode():
-        logits = torch.cat([model(batch) for batch in batches(photos.images)]).double().numpy()
+        logits = torch.cat([infer(batch) for batch in batches(photos.images)]).double().numpy()
     offset = equal_error(logits[:, 1] - logits[:, 0], photos.labels)
     with torch.no_grad():
         bias: torch.Tensor = model.classifier[-1].bias  # type: ignore[assignment]

@@ -1,56 +1,23 @@
-"""Labelled photos from a folder, decoded once into one array.
-
-A data folder is either ``labels.csv`` (columns ``file``, ``label``, optionally ``split`` and ``source_dataset``) beside
-``images/``, or the class folders ``person/`` and ``no_person/``. A folder that also holds ``crops_labels.csv`` and
-``crops/`` offers those as further rows. Rows without a split are given one by a hash of their file name.
-"""
+"""Labelled photos from a folder of any layout (:mod:`rasca_nn.layouts`), decoded once into one array."""
 
 from __future__ import annotations
 
-import csv
 import hashlib
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.lib.format import open_memmap
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from rasca_nn.errors import RascaError
-
-SPLITS = ("train", "val")
-SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
-CROP_PREFIX = "crop_of_"
-"""What the source of a crop starts with."""
+from rasca_nn.layouts import list_rows
+from rasca_nn.rows import SPLITS, DataError, Row
 
 Progress = Callable[[int, int], None]
 """Called with (done, total)."""
-
-
-class DataError(RascaError):
-    """A data folder or an image that cannot be used; the message names the file."""
-
-
-@dataclass(frozen=True)
-class Row:
-    """One labelled image file; ``folder`` and ``file`` are kept apart because other tables name ``file``."""
-
-    folder: Path
-    file: str
-    label: int
-    split: str
-    source: str
-
-    @property
-    def path(self) -> Path:
-        """Where the image is."""
-        return self.folder / self.file
-
-    @property
-    def is_crop(self) -> bool:
-        """Whether it is a derived crop and no whole photo."""
-        return self.source.startswith(CROP_PREFIX)
 
 
 @dataclass(frozen=True)
@@ -103,57 +70,12 @@ def load_image(path: Path, height: int, width: int) -> NDArray[np.uint8]:
         raise DataError(f"{path}: broken image ({str(error).splitlines()[0]})") from None
 
 
-def hash_split(file: str) -> str:
-    """``val`` for one file name in five, by its hash, else ``train``."""
-    return "val" if hashlib.sha256(file.encode()).digest()[0] % 5 == 0 else "train"
-
-
-def _table(table: Path, images: Path, default_source: str) -> list[Row]:
-    rows = []
-    with table.open(newline="", encoding="utf-8") as stream:
-        reader = csv.DictReader(stream)
-        missing = {"file", "label"} - set(reader.fieldnames or ())
-        if missing:
-            raise DataError(f"{table}: no column {', '.join(sorted(missing))}")
-        for line, item in enumerate(reader, 2):
-            file, label = item["file"] or "", item["label"] or ""
-            if label not in ("0", "1"):
-                raise DataError(f"{table}:{line}: label must be 0 or 1, not {label!r}")
-            if not file or Path(file).is_absolute() or ".." in Path(file).parts:
-                raise DataError(f"{table}:{line}: file must be a path below {images.name}/, not {file!r}")
-            split = item.get("split") or hash_split(file)
-            if split not in SPLITS:
-                raise DataError(f"{table}:{line}: split must be train or val, not {split!r}")
-            rows.append(Row(images, file, int(label), split, item.get("source_dataset") or default_source))
-    return rows
-
-
-def list_rows(folder: Path, *, crops: bool = False) -> list[Row]:
-    """Every labelled image of a data folder, the crops too where asked, in a fixed order.
-
-    Raises :class:`DataError` where the folder has no such layout, or ``crops`` is asked for and there are none.
-    """
-    folder = Path(folder)
-    if not folder.is_dir():
-        raise DataError(f"{folder}: no such data folder")
-    if (folder / "labels.csv").is_file():
-        rows = _table(folder / "labels.csv", folder / "images", "")
-    elif (folder / "person").is_dir() and (folder / "no_person").is_dir():
-        rows = [
-            Row(folder / name, path.name, label, hash_split(path.name), "")
-            for label, name in ((1, "person"), (0, "no_person"))
-            for path in sorted((folder / name).iterdir())
-            if path.suffix.lower() in SUFFIXES
-        ]
-    else:
-        raise DataError(f"{folder}: holds neither labels.csv nor the folders person/ and no_person/")
-    if crops:
-        if not (folder / "crops_labels.csv").is_file():
-            raise DataError(f"{folder}: no crops_labels.csv, so there are no crops to read")
-        rows += _table(folder / "crops_labels.csv", folder / "crops", CROP_PREFIX + "unknown")
-    if not rows:
-        raise DataError(f"{folder}: no labelled images")
-    return rows
+def _decode(rows: list[Row], images: NDArray[np.uint8], progress: Progress | None) -> None:
+    """Fill ``images`` ``[N, h, w, 3]``."""
+    for i, row in enumerate(rows):
+        images[i] = load_image(row.path, *images.shape[1:3])
+        if progress is not None:
+            progress(i + 1, len(rows))
 
 
 def load_rows(
@@ -162,7 +84,8 @@ def load_rows(
     """Decode ``rows`` at one size.
 
     With ``cache`` (a folder) the pixels are kept there in one .npy file named by a hash of the file names, their sizes
-    and times, and the image size; a changed photo is therefore decoded anew.
+    and times, and the image size; a changed photo is therefore decoded anew. They are then read from the file as they
+    are used, so that a data set may exceed the memory.
     """
     file = None
     if cache is not None:
@@ -173,19 +96,21 @@ def load_rows(
             stat = row.path.stat()
             digest.update(f"{row.path}|{stat.st_size}|{stat.st_mtime_ns}\n".encode())
         file = Path(cache) / f"photos-{digest.hexdigest()[:24]}.npy"
-    if file is not None and file.is_file():
-        images = np.load(file)
-    else:
+    if file is None:
         images = np.empty((len(rows), height, width, 3), np.uint8)
-        for i, row in enumerate(rows):
-            images[i] = load_image(row.path, height, width)
-            if progress is not None:
-                progress(i + 1, len(rows))
-        if file is not None:
+        _decode(rows, images, progress)
+    else:
+        if not file.is_file():
             file.parent.mkdir(parents=True, exist_ok=True)
-            partial = file.with_suffix(".partial.npy")
-            np.save(partial, images)
-            partial.replace(file)
+            # Runs that share a cache may fill it at the same time.
+            partial = file.with_suffix(f".{os.getpid()}.partial.npy")
+            try:
+                _decode(rows, open_memmap(partial, "w+", np.uint8, (len(rows), height, width, 3)), progress)
+                partial.replace(file)
+            finally:
+                partial.unlink(missing_ok=True)
+        # Copy-on-write: torch refuses arrays that cannot be written to.
+        images = np.load(file, mmap_mode="c")
     return Photos(tuple(rows), images, np.array([row.label for row in rows], np.int64))
 
 

@@ -1,13 +1,17 @@
-"""Figure 1 of RaScaNet's supplement as a picture."""
+"""Writing pictures, and figure 1 of RaScaNet's supplement as one."""
 
 from __future__ import annotations
 
 import contextlib
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rasca_nn.errors import RascaError
 from rasca_nn.supplement import SizePoint
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 def check_name(out: Path) -> None:
@@ -16,6 +20,19 @@ def check_name(out: Path) -> None:
         raise RascaError(f"{out}: the picture is a PNG; give a name that ends in .png")
     if out.is_dir():
         raise RascaError(f"{out}: is a folder; give the name of a file")
+
+
+def write_png(figure: Figure, out: Path) -> None:
+    """Raises RascaError where it cannot be written; an interrupted write leaves nothing under the final name."""
+    partial = out.with_name(out.name + ".partial")
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        figure.savefig(partial, dpi=110, format="png", metadata={"Software": None})
+        partial.replace(out)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            partial.unlink(missing_ok=True)
+        raise RascaError(f"{out}: cannot be written ({error.strerror or error})") from None
 
 
 def draw(points: Sequence[SizePoint], out: Path) -> None:
@@ -42,12 +59,4 @@ def draw(points: Sequence[SizePoint], out: Path) -> None:
     axes.set_ylabel("peak memory, KB")
     axes.grid(color="0.9")
     axes.legend()
-    partial = out.with_name(out.name + ".partial")
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        figure.savefig(partial, dpi=110, format="png", metadata={"Software": None})
-        partial.replace(out)
-    except OSError as error:
-        with contextlib.suppress(OSError):
-            partial.unlink(missing_ok=True)
-        raise RascaError(f"{out}: cannot be written ({error.strerror or error})") from None
+    write_png(figure, out)

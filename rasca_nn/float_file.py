@@ -1,9 +1,12 @@
-"""Float weights on disk, ``NAME.float``: the network's state dict and its configuration."""
+"""Float weights on disk, ``NAME.float``: the network's state dict, its configuration and, where it was trained for
+them (:mod:`rasca_nn.qat`), the scales of its integer model.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -12,6 +15,7 @@ from rasca_nn import container
 from rasca_nn.config import ConfigError, RaScaNetConfig
 from rasca_nn.container import ModelFileError
 from rasca_nn.model import RaScaNet
+from rasca_nn.scheme import Scheme
 
 FORMAT, VERSION = "rasca-float", 1
 
@@ -33,9 +37,11 @@ def state_faults(state: Mapping[str, Tensor], model: RaScaNet) -> list[str]:
     return faults
 
 
-def save_float(model: RaScaNet, path: Path) -> None:
+def save_float(model: RaScaNet, path: Path, scheme: Scheme | None = None) -> None:
     """Write a model, atomically."""
-    header = {"format": FORMAT, "version": VERSION, "config": model.config.to_dict()}
+    header: dict[str, Any] = {"format": FORMAT, "version": VERSION, "config": model.config.to_dict()}
+    if scheme is not None:
+        header["scheme"] = scheme.to_dict()
     container.write(path, {key: value.detach().numpy() for key, value in model.state_dict().items()}, header)
 
 
@@ -52,3 +58,14 @@ def load_float(path: Path) -> RaScaNet:
         raise ModelFileError(f"{path}: {'; '.join(faults[:3])}")
     model.load_state_dict(state)
     return model.eval()
+
+
+def load_scheme(path: Path) -> Scheme | None:
+    """The scales a model was trained with; None where it was trained in floating point."""
+    header, _ = container.read(path, FORMAT, VERSION)
+    if header.get("scheme") is None:
+        return None
+    try:
+        return Scheme.from_dict(header["scheme"])
+    except (KeyError, AttributeError, TypeError, ValueError) as error:
+        raise ModelFileError(f"{path}: its scales cannot be read ({error})") from None

@@ -45,13 +45,20 @@ def _keys(model: RaScaNet) -> dict[str, tuple[str, str]]:
 
 
 def fold(model: RaScaNet) -> dict[str, FloatLayer]:
-    """Every layer of the network with its batch norm folded in, in execution order."""
-    state = {key: value.detach().double() for key, value in model.state_dict().items()}
+    """Every layer of the network with its batch norm folded in, in execution order, detached and on the CPU."""
+    with torch.no_grad():
+        found = fold_with_gradient(model)
+    return {name: FloatLayer(name, layer.weight.cpu(), layer.bias.cpu()) for name, layer in found.items()}
+
+
+def fold_with_gradient(model: RaScaNet) -> dict[str, FloatLayer]:
+    """:func:`fold`, through which gradients reach the parameters; running statistics are constants."""
+    state = {key: value.double() for key, value in [*model.named_parameters(), *model.named_buffers()]}
     layers = {}
     for name, shape in layer_shapes(model.config).items():
         conv, norm = _keys(model)[name]
         weight = state[f"{conv}.weight"].reshape(shape)
-        bias = state.get(f"{conv}.bias", torch.zeros(shape[0], dtype=torch.float64))
+        bias = state.get(f"{conv}.bias", torch.zeros(shape[0], dtype=torch.float64, device=weight.device))
         if f"{norm}.running_var" in state:
             gain = state[f"{norm}.weight"] / (state[f"{norm}.running_var"] + BN_EPS).sqrt()
             weight = weight * gain[:, None, None, None]

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rasca_nn.data import CROP_PREFIX
+from rasca_nn.rows import CROP_PREFIX
 
 
 def rates(labels: NDArray[np.int64], decisions: NDArray[np.int64]) -> dict[str, Any]:
@@ -24,6 +24,18 @@ def rates(labels: NDArray[np.int64], decisions: NDArray[np.int64]) -> dict[str, 
         "tpr": tpr,
         "tnr": tnr,
     }
+
+
+def ranking(labels: NDArray[np.int64], scores: NDArray[np.float64]) -> float | None:
+    """How often a positive scores above a negative (area under the ROC curve), whatever the threshold; ties count half.
+
+    None where one of the labels does not occur.
+    """
+    positive, negative = scores[labels == 1], np.sort(scores[labels == 0])
+    if not len(positive) or not len(negative):
+        return None
+    below = np.searchsorted(negative, positive, "left") + np.searchsorted(negative, positive, "right")
+    return float(below.mean() / (2 * len(negative)))
 
 
 def groups(sources: Sequence[str]) -> dict[str, NDArray[np.bool_]]:

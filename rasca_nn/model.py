@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from rasca_nn.columns import batch_norm, conv1d, row_groups
 from rasca_nn.config import BAND, CONVS, RaScaNetConfig
 
 Observer = Callable[[str, Tensor], None]
@@ -33,29 +34,6 @@ class Steps(NamedTuple):
 
 def _ignore(name: str, value: Tensor) -> None:
     """The observer that is used when nobody watches."""
-
-
-def conv1d(layer: nn.Conv1d, x: Tensor) -> Tensor:
-    """A convolution of kernel 1 or 3 (padding 1) over the columns of ``x`` ``[in, B, n]``, giving ``[out, B, n]``."""
-    weight = layer.weight
-    if weight.shape[2] == 3:
-        # The three shifted copies one above the other make one matrix product of it.
-        padded = F.pad(x, (1, 1))
-        n = x.shape[2]
-        x = torch.cat([padded[:, :, k : k + n] for k in range(3)])
-        matrix = weight.permute(0, 2, 1).flatten(1)
-    else:
-        matrix = weight[:, :, 0]
-    y = matrix @ x.flatten(1)
-    if layer.bias is not None:
-        y = y + layer.bias[:, None]
-    return y.view(-1, *x.shape[1:])
-
-
-def batch_norm(layer: nn.Module, x: Tensor) -> Tensor:
-    """A BatchNorm1d over ``x`` ``[channels, B, n]``."""
-    y: Tensor = layer(x.flatten(1).unsqueeze(0))
-    return y.view_as(x)
 
 
 class ConvBlock(nn.Module):
@@ -239,6 +217,11 @@ class RaScaNet(nn.Module):
             )
 
     @property
+    def state_unit(self) -> float:
+        """Real value of one unit of the states."""
+        return 1.0
+
+    @property
     def cell(self) -> GRUCell:
         """The recurrent cell."""
         return self.raster_rnn["gru"]["cell"]  # type: ignore[index]
@@ -253,12 +236,9 @@ class RaScaNet(nn.Module):
 
         ``w`` may differ from the configured width, and ``T`` follows ``h``: training at other sizes uses this.
         """
-        rows = self.config.rows
-        batch, _, height, width = x.shape
-        steps = height // rows
-        groups = x.permute(0, 2, 3, 1)[:, : steps * rows].reshape(batch * steps, rows, width, 3).permute(0, 3, 1, 2)
+        groups = row_groups(x, self.config.rows)
         c = torch.cat([head(groups, f"head{i}", observe) for i, head in enumerate(self.heads)], 1)
-        return c.view(batch, steps, c.shape[1], c.shape[3]).permute(1, 2, 0, 3).contiguous()
+        return c.view(len(x), -1, c.shape[1], c.shape[3]).permute(1, 2, 0, 3).contiguous()
 
     def scan(self, x: Tensor, observe: Observer = _ignore) -> Tensor:
         """The hidden state after every step: images ``[B, 3, h, w]`` to ``[T, d, B, n]``."""

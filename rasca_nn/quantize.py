@@ -7,7 +7,7 @@ times what the common input and output scales ask for, so that requantisation is
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -15,13 +15,15 @@ import torch
 from numpy.typing import NDArray
 
 from rasca_nn import integer
-from rasca_nn.calibrate import Samples, batches, best_scale, observe
+from rasca_nn.calibrate import Samples, batches, observe
 from rasca_nn.compare import layer_errors
+from rasca_nn.config import RaScaNetConfig
 from rasca_nn.fold import FloatLayer, fold
-from rasca_nn.int8_file import HARDSWISH_SCALE, Int8Model, Layer, SpatialShifts, layer_shapes, mixed
+from rasca_nn.int8_file import HARDSWISH_SCALE, Int8Model, Layer
 from rasca_nn.model import RaScaNet
-from rasca_nn.quantize_spatial import HIDDEN_SCALE, QuantizeError, choose
-from rasca_nn.tables import SIGMOID_STEP, TANH_STEP, exp_table, hardswish_table, sigmoid_table, tanh_table
+from rasca_nn.quantize_spatial import QuantizeError
+from rasca_nn.scheme import Scheme, choose_scheme, formats, input_scales, logit_scale
+from rasca_nn.tables import exp_table, hardswish_table, sigmoid_table, tanh_table
 
 LARGEST_SHIFT = 15
 """The most the quantiser uses; the format allows more."""
@@ -29,9 +31,6 @@ DISAGREEMENT_LIMIT = 0.03
 """Part of the calibration photos with another decision than float's from which on the report warns."""
 COMPARED = 16
 """Photos on which layers are compared with float."""
-FIXED = {"attention.excite": SIGMOID_STEP, "gru.reset": SIGMOID_STEP, "gru.update": SIGMOID_STEP}
-FIXED |= {"gru.candidate": TANH_STEP}
-"""Scales that the tables set."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +70,9 @@ class Report:
         return asdict(self)
 
 
-def quantize_layer(layer: FloatLayer, s_in: NDArray[np.float64], s_out: float, *, shifted: bool = True) -> Layer:
+def quantize_layer(
+    layer: FloatLayer, s_in: NDArray[np.float64], s_out: float, *, shifted: bool = True, clip: bool = False
+) -> Layer:
     """One layer in integers.
 
     Parameters
@@ -79,12 +80,11 @@ def quantize_layer(layer: FloatLayer, s_in: NDArray[np.float64], s_out: float, *
     s_in : scale of each input channel.
     s_out : scale of the output.
     shifted : whether each channel may have a shift; the logits have none.
-
-    Raises :class:`QuantizeError` where the weights do not fit even without a shift.
+    clip : clip weights that do not fit even without a shift, in place of raising :class:`QuantizeError`.
     """
     v = layer.weight.numpy() * s_in[None, :, None, None] / s_out
     largest = np.abs(v).max((1, 2, 3))
-    if largest.max() > 127.49:
+    if largest.max() > 127.49 and not clip:
         raise QuantizeError(f"{layer.name}: a weight of {largest.max():.1f} output units does not fit 8 bits")
     room = np.floor(np.log2(127.49 / np.maximum(largest, 1e-12)))
     shift = np.clip(room, 0, LARGEST_SHIFT if shifted else 0)
@@ -95,91 +95,47 @@ def quantize_layer(layer: FloatLayer, s_in: NDArray[np.float64], s_out: float, *
     return Layer(layer.name, weight.astype(np.int8), bias.astype(np.int32), shift.astype(np.uint8))
 
 
-def _formats(model: RaScaNet) -> dict[str, tuple[int, int]]:
-    """Range of each layer's 8-bit output."""
-    config = model.config
-    formats = dict.fromkeys(layer_shapes(config), (-128, 127))
-    for name in formats:
-        if name.startswith(("head", "projection")):
-            formats[name] = (0, 255)
-    if config.projection == "1x1":
-        formats["projection.0"] = (-128, 127)
-    if config.channel_attention and config.attention_relu:
-        formats["attention.squeeze"] = (0, 255)
-    return formats
-
-
-def _input_scales(model: RaScaNet, scales: dict[str, float]) -> dict[str, NDArray[np.float64]]:
-    """Scale of every input channel of every layer, from the scales of the outputs in front of it."""
-    config = model.config
-    d = config.hidden
-    spatial = config.spatial_attention != "off"
-    heads = [f"head{i}.conv4" for i in range(config.heads)]
-    attended = [mixed(i) for i in range(config.heads)] if spatial else heads
-    features = np.repeat([scales[name] for name in attended], config.channels[-1])
-    hidden = np.full(d, HIDDEN_SCALE)
-    f = np.full(d, scales["projection.0" if config.projection == "1x1" else "projection.1"])
-    pooled = np.full(d, HIDDEN_SCALE * (2 if config.pool == "mean+max" else 1))
-    found = {"attention.squeeze": np.concatenate([features, hidden]), "projection.0": features}
-    found |= dict.fromkeys(("gru.reset", "gru.update", "gru.candidate"), np.concatenate([f, hidden]))
-    found |= {"classifier.hidden": pooled, "classifier.output": pooled}
+def assemble(config: RaScaNetConfig, folded: dict[str, FloatLayer], scheme: Scheme, *, clip: bool = False) -> Int8Model:
+    """The integer model of a folded network at given scales; ``clip`` as in :func:`quantize_layer`."""
+    scales = scheme.scales
+    inputs = input_scales(config, scales)
+    layers = {
+        name: quantize_layer(layer, inputs[name], scales[name], shifted=name != "classifier.output", clip=clip)
+        for name, layer in folded.items()
+    }
+    tables: dict[str, NDArray[Any]] = {"sigmoid": sigmoid_table(), "tanh": tanh_table()}
+    if scheme.spatial:
+        tables["exp"] = exp_table()
     if config.classifier_hidden:
-        found["classifier.output"] = np.full(config.classifier_hidden, scales[HARDSWISH_SCALE])
-    for name, shape in layer_shapes(config).items():
-        before = {"attention.excite": "attention.squeeze", "projection.1": "projection.0"}.get(name, "")
-        if name.startswith("head"):
-            before = f"{name[:-1]}{int(name[-1]) - 1}"
-        if name.startswith("spatial"):
-            before = heads[int(name.split(".")[0][len("spatial") :])]
-        if before:
-            found[name] = np.full(shape[1], 1.0 if before.endswith("conv0") else scales[before])
-    return found
+        tables["hardswish"] = hardswish_table(scales["classifier.hidden"], scales[HARDSWISH_SCALE])
+    return Int8Model(config, layers, tables, scales, scheme.spatial)
 
 
-def _choose_scales(
-    model: RaScaNet, samples: Samples, folded: dict[str, FloatLayer]
-) -> tuple[dict[str, float], tuple[SpatialShifts, ...]]:
-    config = model.config
-    heads = range(config.heads if config.spatial_attention != "off" else 0)
-    scales: dict[str, float] = {mixed(i): 1.0 for i in heads}
-    for name, (low, high) in _formats(model).items():
-        if name != "classifier.output":
-            scales[name] = FIXED.get(name) or best_scale(samples[name], low, high)
-    if config.classifier_hidden:
-        x = samples["classifier.hidden"]
-        scales[HARDSWISH_SCALE] = best_scale(x * np.clip(x + 3, 0, 6) / 6, -128, 127)
+def trained_scheme(config: RaScaNetConfig, folded: dict[str, FloatLayer], scheme: Scheme) -> Scheme:
+    """A scheme for weights trained with it: the logits' scale follows the weights.
 
-    def needed_by(name: str) -> float:
-        """The least scale of a layer's output with which its weights fit 8 bits without a shift."""
-        s_in = _input_scales(model, scales)[name][None, :, None, None]
-        return float(np.abs(folded[name].weight.numpy() * s_in).max()) / 127
-
-    spatial: list[SpatialShifts] = []
-    # Where weights do not fit without a shift, the output's unit grows until they do.
-    for name in folded:
-        needed = needed_by(name)
-        if name == "classifier.output":
-            scales[name] = needed or 1.0
-        elif name.endswith(".key"):
-            i = len(spatial)
-            spatial.append(choose(config, i, samples, scales, (needed, needed_by(f"spatial{i}.value"))))
-        elif name.endswith(".value"):
-            continue
-        elif name in FIXED and needed > scales[name]:
-            raise QuantizeError(f"{name}: its weights need a unit of {needed:.3g}; the table's is {scales[name]:.3g}")
-        else:
-            scales[name] = max(scales[name], needed)
-    return scales, tuple(spatial)
+    Raises :class:`QuantizeError` where it is another network's.
+    """
+    missing = folded.keys() - scheme.scales.keys()
+    if missing:
+        raise QuantizeError(f"the scales it was trained with do not fit: {min(missing)} has no scale")
+    last = folded["classifier.output"].weight.numpy()
+    return replace(scheme, scales={**scheme.scales, "classifier.output": logit_scale(config, scheme.scales, last)})
 
 
 def quantize(
-    model: RaScaNet, photos: NDArray[np.uint8], *, progress: Callable[[int, int], None] | None = None
+    model: RaScaNet,
+    photos: NDArray[np.uint8],
+    *,
+    scheme: Scheme | None = None,
+    progress: Callable[[int, int], None] | None = None,
 ) -> tuple[Int8Model, Report]:
     """Quantise a trained network.
 
     Parameters
     ----------
     photos : calibration photos, uint8 ``[N, h, w, 3]`` at the network's size; some 100 to 300 are enough.
+    scheme : the scales that the network was trained with (:mod:`rasca_nn.fake_quant`); None to choose them here.
     progress : called with (done, total) photos of the calibration.
 
     Returns
@@ -189,32 +145,24 @@ def quantize(
     config = model.config
     model.eval()
     samples, folded = observe(model, photos, progress), fold(model)
-    scales, spatial = _choose_scales(model, samples, folded)
-    inputs = _input_scales(model, scales)
-    layers = {
-        name: quantize_layer(layer, inputs[name], scales[name], shifted=name != "classifier.output")
-        for name, layer in folded.items()
-    }
-    tables: dict[str, NDArray[Any]] = {"sigmoid": sigmoid_table(), "tanh": tanh_table()}
-    if spatial:
-        tables["exp"] = exp_table()
-    if config.classifier_hidden:
-        tables["hardswish"] = hardswish_table(scales["classifier.hidden"], scales[HARDSWISH_SCALE])
-    result = Int8Model(config, layers, tables, scales, spatial)
-    return result, _report(model, result, folded, inputs, samples, photos)
+    if scheme is None:
+        result = assemble(config, folded, choose_scheme(config, samples, folded))
+    else:
+        result = assemble(config, folded, trained_scheme(config, folded, scheme), clip=True)
+    return result, _report(model, result, folded, samples, photos)
 
 
 def _report(
     model: RaScaNet,
     result: Int8Model,
     folded: dict[str, FloatLayer],
-    inputs: dict[str, NDArray[np.float64]],
     samples: Samples,
     photos: NDArray[np.uint8],
 ) -> Report:
+    inputs = input_scales(model.config, result.scales)
     errors = layer_errors(model, result, photos[:COMPARED])
     lines = []
-    for name, (low, high) in _formats(model).items():
+    for name, (low, high) in formats(model.config).items():
         x, scale, layer = samples[name], result.scales[name], result.layers[name]
         outside = (np.floor(x / scale + 0.5) < low) | (np.floor(x / scale + 0.5) > high)
         unit = scale / 2.0 ** layer.shift.astype(float)[:, None, None, None] / inputs[name][None, :, None, None]

@@ -1,87 +1,39 @@
-"""The state of a training run and one epoch of it; :mod:`rasca_nn.train` says what is minimised."""
+"""The state of a training run and one epoch of it; :mod:`rasca_nn.losses` says what is minimised."""
 
 from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor, nn
-from torch.nn import functional as F
 
-from rasca_nn.augment import choose_views, integral, jitter, placement, sample
-from rasca_nn.boxes import person_cover
-from rasca_nn.config import CONVS, RaScaNetConfig
-from rasca_nn.data import Photos, list_rows, load_rows, normalise
-from rasca_nn.metrics import report
+from rasca_nn.config import RaScaNetConfig
+from rasca_nn.data import normalise
+from rasca_nn.losses import Network, terms
+from rasca_nn.metrics import ranking, report
 from rasca_nn.model import RaScaNet
 from rasca_nn.options import Options, TrainError
+from rasca_nn.parallel import Team
 from rasca_nn.torch_file import load_plain
-
-
-@dataclass
-class TrainingData:
-    """Photos to train on and to measure on, and where the persons are in the former (:mod:`rasca_nn.boxes`)."""
-
-    train: Photos
-    val: Photos
-    cover: Tensor
-    known: NDArray[np.bool_]
-    table: NDArray[np.float32]
-
-
-def load_data(folder: Path, config: RaScaNetConfig, options: Options, cache: Path | None) -> TrainingData:
-    """Decode a data folder for training, with a progress bar."""
-    rows = list_rows(folder, crops=options.crops)
-    with Progress(TextColumn("decode photos"), BarColumn(), TimeRemainingColumn()) as bar:
-        task = bar.add_task("", total=None)
-
-        def tick(done: int, total: int) -> None:
-            bar.update(task, completed=done, total=total)
-
-        scale = options.oversample
-        train_rows = [row for row in rows if row.split == "train"]
-        val_rows = [row for row in rows if row.split == "val"]
-        train = load_rows(train_rows, config.height * scale, config.width * scale, cache=cache, progress=tick)
-        val = load_rows(val_rows, config.height, config.width, cache=cache, progress=tick)
-    if len(set(train.labels.tolist())) < 2:
-        raise TrainError(f"{folder}: the train split must hold both labels")
-    if options.box_weight:
-        cover, known = person_cover(folder, train.rows)
-    else:
-        cover, known = np.zeros((len(train), 1, 1), np.float32), train.labels == 0
-    return TrainingData(train, val, torch.from_numpy(cover), known, integral(cover))
-
-
-def _draw(rng: np.random.Generator, data: TrainingData, options: Options) -> Iterator[tuple[Any, Any]]:
-    """Batches of (row numbers, wanted labels): half positives; of the negatives a quarter are cut out of positives."""
-    labels = data.train.labels
-    positive, negative = np.flatnonzero(labels == 1), np.flatnonzero(labels == 0)
-    cut = positive[data.known[positive]]
-    for _ in range((options.draws or len(labels)) // options.batch):
-        want = (rng.random(options.batch) < 0.5).astype(np.int64)
-        source = np.where(want == 1, rng.choice(positive, options.batch), rng.choice(negative, options.batch))
-        if len(cut):
-            swap = (want == 0) & (rng.random(options.batch) < 0.25)
-            source = np.where(swap, rng.choice(cut, options.batch), source)
-        yield source, want
+from rasca_nn.training_data import TrainingData, draw, make_batch
 
 
 class Trainer:
     """One run: the network, its averaged copy, the optimizer, and the epoch reached."""
 
-    def __init__(self, config: RaScaNetConfig, options: Options, data: TrainingData) -> None:
+    def __init__(self, config: RaScaNetConfig, options: Options, data: TrainingData, team: Team | None = None) -> None:
         torch.manual_seed(options.seed)
         self.config, self.options, self.data = config, options, data
-        self.model = RaScaNet(config)
-        self.place = nn.Conv1d(config.hidden, 2, 1)
+        self.team = team or Team()
+        device = self.team.device
+        self.model = RaScaNet(config).to(device)
+        self.place = nn.Conv1d(config.hidden, 2, 1).to(device)
         self.settling = [m for m in self.model.raster_att.modules() if isinstance(m, nn.BatchNorm1d)]
         for norm in self.settling:
             # They are updated once a step, so a frame counts like one batch.
@@ -89,6 +41,7 @@ class Trainer:
         self.average = {k: v.clone() for k, v in self.model.state_dict().items()}
         decay = [p for m in (self.model, self.place) for p in m.parameters() if p.dim() > 1]
         rest = [p for m in (self.model, self.place) for p in m.parameters() if p.dim() <= 1]
+        self.parameters = decay + rest
         self.optimizer = torch.optim.AdamW(
             [{"params": decay, "weight_decay": options.weight_decay}, {"params": rest, "weight_decay": 0.0}],
             lr=options.learning_rate,
@@ -99,6 +52,8 @@ class Trainer:
         self.batches = (options.draws or len(data.train)) // options.batch
         if not self.batches:
             raise TrainError(f"batch {options.batch} is larger than an epoch of {options.draws or len(data.train)}")
+        if options.batch % self.team.size:
+            raise TrainError(f"batch {options.batch} cannot be shared equally by {self.team.size} processes")
 
     def start_from(self, model: RaScaNet) -> None:
         """Take over what fits, by name and shape, from a network of any configuration; if no layer does,
@@ -111,11 +66,19 @@ class Trainer:
         self.model.load_state_dict(own | fitting)
         self.average = {k: v.clone() for k, v in self.model.state_dict().items()}
 
+    def network(self, model: RaScaNet) -> Network:
+        """What is trained and measured: the network itself."""
+        return model
+
     def part(self, step: int) -> float:
         """How much of the run lies behind batch ``step``, 0..1: by number of batches, or by the clock."""
         if self.options.minutes:
-            return min(1.0, (self.elapsed + time.monotonic() - self.started) / (60 * self.options.minutes))
+            return self.team.agree(min(1.0, self.seconds() / (60 * self.options.minutes)))
         return step / (self.batches * self.options.epochs)
+
+    def seconds(self) -> float:
+        """Time spent on the run so far."""
+        return self.elapsed + time.monotonic() - self.started
 
     def rate(self, part: float) -> float:
         """Learning rate at a part of the run: linear warm-up, then a cosine down to 1 % of the peak."""
@@ -125,49 +88,17 @@ class Trainer:
         fall = (part - warm) / max(1e-9, 1 - warm)
         return self.options.learning_rate * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * fall)))
 
-    def views(self, rng: np.random.Generator, rows: Any, want: Any, part: float) -> tuple[Tensor, ...]:
-        """Augmented images, labels, person coverage ``[B, steps, columns]`` and whether it is known ``[B]``."""
-        data, config = self.data, self.config
-        divisor = 2 if part < self.options.small else 1
-        height, width = config.height // divisor, config.width // divisor
-        known, labels = data.known[rows], data.train.labels[rows]
-        window, got = choose_views(rng, data.table[rows], known, labels, want, self.options.min_area)
-        theta = placement(rng, window)
-        pixels = torch.from_numpy(data.train.images[rows]).permute(0, 3, 1, 2).float()
-        images = jitter(rng, sample(pixels, theta, height, width))
-        cells = (height // config.rows, width // 2**CONVS)
-        cover = sample(data.cover[rows][:, None], theta, *cells)[:, 0]
-        return images * (254 / 255) - 127, torch.from_numpy(got), cover, torch.from_numpy(known)
+    def run_epoch(self, tick: Callable[[float, float], None]) -> dict[str, float]:
+        """Train one epoch, or what the clock leaves of it; returns the mean of each loss term.
 
-    def loss(self, images: Tensor, labels: Tensor, cover: Tensor, known: Tensor) -> dict[str, Tensor]:
-        """The terms of the loss; each already has its weight."""
-        model, options = self.model, self.options
-        states = model.scan(images.contiguous(memory_format=torch.channels_last))
-        pooled = model.pool(states)
-        terms = {"class": F.cross_entropy(model.classify(pooled[-1]), labels, label_smoothing=options.smoothing)}
-        with torch.no_grad():
-            model.classifier.eval()
-            pseudo = model.classify(pooled).softmax(-1)[..., 1] * (labels == 1)
-            model.classifier.train()
-        terms["confidence"] = options.alpha * (model.confidence(pooled) - pseudo).square().sum(0).mean()
-        if options.box_weight:
-            # A person is recognised a little after it begins, so the targets lag behind the rows.
-            lag = max(1, len(states) // 10)
-            target = F.pad((cover > 0.3).float(), (0, 0, lag, 0))[:, :-lag].permute(1, 0, 2)
-            targets = torch.stack([target, target.cummax(0).values], 1)
-            scores = self.place(states.transpose(1, 2).flatten(0, 1))
-            scores = scores.view(len(states), len(labels), 2, -1).transpose(1, 2)
-            each = F.binary_cross_entropy_with_logits(scores, targets, reduction="none")
-            terms["place"] = options.box_weight * (each.mean((0, 1, 3)) * known).sum() / max(1, int(known.sum()))
-        return terms
-
-    def run_epoch(self, tick: Callable[[float], None]) -> dict[str, float]:
-        """Train one epoch, or what the clock leaves of it; returns the mean of each loss term."""
-        rng = np.random.default_rng((self.options.seed, self.epoch))
+        ``tick`` is told the loss and the part of the run that is done.
+        """
+        options = self.options
+        rng = np.random.default_rng((options.seed, self.epoch))
         self.model.train()
         sums: dict[str, float] = {}
         done = 1
-        for i, (rows, want) in enumerate(_draw(rng, self.data, self.options)):
+        for i, (rows, want) in enumerate(draw(rng, self.data, options)):
             step = self.epoch * self.batches + i
             part = self.part(step)
             if part >= 1:
@@ -175,27 +106,40 @@ class Trainer:
             for group in self.optimizer.param_groups:
                 group["lr"] = self.rate(part)
             for norm in self.settling:
-                norm.train(part < self.options.settle)
-            terms = self.loss(*self.views(rng, rows, want, part))
-            total = torch.stack(list(terms.values())).sum()
-            if not torch.isfinite(total):
+                norm.train(part < options.settle)
+            divisor = 2 if part < options.small else 1
+            batch = make_batch(rng, self.data, rows, want, self.config, options, divisor=divisor, team=self.team)
+            losses = terms(self.network(self.model), self.model.classifier, self.place, batch, options)
+            self._step(torch.stack(list(losses.values())).sum())
+            self._follow(min(options.ema, (1 + step) / (10 + step)))
+            values = torch.stack(list(losses.values())).detach()
+            self.team.average([values])
+            if not torch.isfinite(values).all():
                 raise TrainError(f"the loss is no longer finite in epoch {self.epoch + 1}; lower the learning rate")
-            self.optimizer.zero_grad()
-            total.backward()
-            nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
-            self.optimizer.step()
-            decay = min(self.options.ema, (1 + step) / (10 + step))
-            for key, value in self.model.state_dict().items():
-                if value.is_floating_point():
-                    self.average[key].lerp_(value, 1 - decay)
-                else:
-                    self.average[key].copy_(value)
-            for name, term in terms.items():
-                sums[name] = sums.get(name, 0.0) + float(term.detach())
+            for name, value in zip(losses, values.tolist(), strict=True):
+                sums[name] = sums.get(name, 0.0) + value
             done = i + 1
-            tick(float(total.detach()))
+            tick(float(values.sum()), part)
         self.epoch += 1
         return {name: total / done for name, total in sums.items()}
+
+    def _step(self, loss: Tensor) -> None:
+        """One step of the optimizer, with the gradients and statistics of all processes."""
+        self.optimizer.zero_grad()
+        loss.backward()
+        self.team.average(p.grad for p in self.parameters if p.grad is not None)
+        nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
+        self.optimizer.step()
+        self.team.average(b for b in self.model.buffers() if b.is_floating_point())
+
+    @torch.no_grad()
+    def _follow(self, decay: float) -> None:
+        """Let the averaged weights follow."""
+        for key, value in self.model.state_dict().items():
+            if value.is_floating_point():
+                self.average[key].lerp_(value, 1 - decay)
+            else:
+                self.average[key].copy_(value)
 
     @property
     def done(self) -> bool:
@@ -203,45 +147,62 @@ class Trainer:
         return self.part(self.epoch * self.batches) >= 1
 
     def averaged(self) -> RaScaNet:
-        """The network with the averaged weights, for use."""
+        """The network with the averaged weights, for use, on the CPU."""
         model = RaScaNet(self.config)
         model.load_state_dict(self.average)
         return model.eval()
 
+    @torch.no_grad()
     def validate(self) -> dict[str, Any]:
-        """:func:`rasca_nn.metrics.report` of the averaged network on the validation split."""
-        model, val = self.averaged(), self.data.val
-        decisions = [
-            model(torch.from_numpy(normalise(val.images[i : i + 64])).permute(0, 3, 1, 2).float()).argmax(1)
-            for i in range(0, len(val), 64)
-        ]
-        return report(val.labels, torch.cat(decisions).numpy(), val.sources())
+        """:func:`rasca_nn.metrics.report` of the averaged network on the validation split, and ``auc`` beside it.
 
-    def save(self, path: Path) -> None:
-        """Write everything a resume needs; an interrupted write leaves the previous file."""
-        state = {
+        The decision is moved to where both classes err equally only when the run is over; ``auc`` is free of it.
+        """
+        network, val = self.network(self.averaged().to(self.team.device)), self.data.val
+        parts = []
+        for i in range(0, len(val), 64):
+            images = torch.from_numpy(normalise(val.images[i : i + 64])).to(self.team.device)
+            state = network.scan(images.permute(0, 3, 1, 2).float())[-1]
+            parts.append(network.classify(network.pool(state)).cpu())
+        logits = torch.cat(parts)
+        auc = ranking(val.labels, (logits[:, 1] - logits[:, 0]).double().numpy())
+        return report(val.labels, logits.argmax(1).numpy(), val.sources()) | {"auc": auc}
+
+    def state(self) -> dict[str, Any]:
+        """Everything a resume needs."""
+        return {
             "config": self.config.to_dict(),
             "options": asdict(self.options),
             "epoch": self.epoch,
-            "elapsed": self.elapsed + time.monotonic() - self.started,
+            "elapsed": self.seconds(),
             "model": self.model.state_dict(),
             "place": self.place.state_dict(),
             "average": self.average,
             "optimizer": self.optimizer.state_dict(),
         }
+
+    def save(self, path: Path) -> None:
+        """Write :meth:`state`; an interrupted write leaves the previous file."""
         partial = path.with_suffix(".partial")
-        torch.save(state, partial)
+        torch.save(self.state(), partial)
         partial.replace(path)
 
     def resume(self, path: Path) -> None:
         """Go on from a checkpoint of the same configuration and options; another is a :class:`TrainError`."""
         state = load_plain(path)
-        for key, now in (("config", self.config.to_dict()), ("options", asdict(self.options))):
-            changed = [k for k, v in now.items() if state[key].get(k) != v]
-            if changed:
-                raise TrainError(f"{path}: was made with another {', '.join(changed)}; keep it or start anew")
+        try:
+            for key, now in (("config", self.config.to_dict()), ("options", asdict(self.options))):
+                changed = [k for k, v in now.items() if state[key].get(k) != v]
+                if changed:
+                    raise TrainError(f"{path}: was made with another {', '.join(changed)}; keep it or start anew")
+            self.load(state)
+        except (KeyError, TypeError, AttributeError, ValueError, RuntimeError) as error:
+            raise TrainError(f"{path}: is no checkpoint of such a run ({error}); delete it to start anew") from None
+
+    def load(self, state: dict[str, Any]) -> None:
+        """Take over :meth:`state`."""
         self.model.load_state_dict(state["model"])
         self.place.load_state_dict(state["place"])
         self.optimizer.load_state_dict(state["optimizer"])
-        self.average = state["average"]
+        self.average = {key: value.to(self.team.device) for key, value in state["average"].items()}
         self.epoch, self.elapsed = state["epoch"], state["elapsed"]

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import os
+from collections.abc import Container, Mapping
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from rtl_gen.commands.output import add_json, print_json, print_table
+from rtl_gen.commands.output import DATA_HELP, add_json, print_json, print_table
 
 
 def register(commands: Any) -> None:
@@ -18,11 +20,12 @@ def register(commands: Any) -> None:
 
     sub = commands.add_parser("train", help="train a preset on a folder of labelled photos")
     sub.add_argument("--preset", required=True)
-    sub.add_argument("--data", required=True, type=Path, help="folder with labels.csv and images/, or class folders")
+    sub.add_argument("--data", required=True, type=Path, help=DATA_HELP)
     sub.add_argument("-o", "--out", required=True, type=Path, help="folder for weights, log and checkpoint")
     sub.add_argument("--cache", type=Path, help="folder that keeps the decoded photos")
     sub.add_argument("--init", type=Path, metavar="MODEL", help="float model to start from, where its weights fit")
-    _add_options(sub)
+    sub.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda"), help="default auto: a GPU if any")
+    add_options(sub)
     sub.set_defaults(call=train)
 
     sub = commands.add_parser("import", help="read a checkpoint of the released format")
@@ -57,33 +60,44 @@ def presets(args: argparse.Namespace) -> None:
     print_table(columns, rows)
 
 
-def _add_options(parser: argparse.ArgumentParser) -> None:
-    """An argument for each field of the training options, whose meaning is described there."""
+def add_options(
+    parser: argparse.ArgumentParser, defaults: Mapping[str, Any] | None = None, *, without: Container[str] = ()
+) -> None:
+    """An argument for each field of the training options but those in ``without``; their meaning is described there."""
+    from rasca_nn.options import Options, descriptions
+
+    group = parser.add_argument_group("training options")
+    about = descriptions()
+    for field in fields(Options):
+        if field.name in without:
+            continue
+        name = f"--{field.name.replace('_', '-')}"
+        default = (defaults or {}).get(field.name, field.default)
+        text = about[field.name].replace("%", "%%")
+        if isinstance(default, bool):
+            group.add_argument(name, default=default, action=argparse.BooleanOptionalAction, help=text)
+        else:
+            group.add_argument(name, default=default, type=type(default), help=f"{text} Default {default}.")
+
+
+def options_from(args: argparse.Namespace) -> Any:
+    """The training options given; raises RascaError for a value out of its range."""
     from rasca_nn.options import Options
 
-    group = parser.add_argument_group("training options", "described in rasca_nn/options.py")
-    for field in fields(Options):
-        name = f"--{field.name.replace('_', '-')}"
-        if isinstance(field.default, bool):
-            group.add_argument(name, default=field.default, action=argparse.BooleanOptionalAction)
-        else:
-            kind = type(field.default)
-            group.add_argument(name, default=field.default, type=kind, help=f"default {field.default}")
+    return Options(**{field.name: getattr(args, field.name) for field in fields(Options) if hasattr(args, field.name)})
 
 
 def train(args: argparse.Namespace) -> None:
     """Train; an interrupted run goes on from its checkpoint."""
     from rasca_nn.config import preset
-    from rasca_nn.options import Options
 
-    preset(args.preset)
-    options = Options(**{field.name: getattr(args, field.name) for field in fields(Options)})
-    from rasca_nn.train import train as train_preset
+    config, options = preset(args.preset), options_from(args)
+    from rasca_nn.train import train as train_network
 
-    out = train_preset(
-        preset_name=args.preset, data=args.data, out=args.out, options=options, cache=args.cache, init=args.init
-    )
-    print(out)
+    places = {"data": args.data, "out": args.out, "cache": args.cache, "init": args.init}
+    out = train_network(config=config, options=options, device=args.device, **places)
+    if os.environ.get("RANK", "0") == "0":  # of torchrun's processes one talks
+        print(out)
 
 
 def import_(args: argparse.Namespace) -> None:

@@ -8,6 +8,9 @@ from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+DATA_HELP = "labelled photos: labels.csv + images/, class folders, Visual Wake Words or VOCdevkit"
+"""About ``--data``; :mod:`rasca_nn.layouts` has the details."""
+
 
 def add_json(parser: argparse.ArgumentParser) -> None:
     """The ``--json`` of every command that reports."""

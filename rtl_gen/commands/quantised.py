@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from rtl_gen.commands.output import add_json, print_json, print_table, progress
+from rtl_gen.commands.output import DATA_HELP, add_json, print_json, print_table, progress
 from rtl_gen.commands.rule import add_rule, rule_from
 
 PHOTOS = 200
@@ -18,16 +18,19 @@ def register(commands: Any) -> None:
     """Add this group's parsers."""
     sub = commands.add_parser("quantize", help="calibrate a float model on photos, give the integer model")
     sub.add_argument("model", type=Path, help="float model")
-    sub.add_argument("--data", required=True, type=Path, help="folder with labels.csv and images/, or class folders")
+    sub.add_argument("--data", required=True, type=Path, help=DATA_HELP)
     sub.add_argument("-o", "--out", required=True, type=Path, help="integer model to write (.int8)")
     sub.add_argument("--photos", type=int, default=PHOTOS, help=f"calibration photos, default {PHOTOS}")
     sub.add_argument("--split", default="train", help="train, val or all; default train")
+    sub.add_argument(
+        "--recalibrate", action="store_true", help="choose new scales for a network trained with its own (--qat)"
+    )
     add_json(sub)
     sub.set_defaults(call=quantize)
 
     sub = commands.add_parser("evaluate", help="accuracy on a folder of labelled photos")
     sub.add_argument("model", type=Path, help="float model for --engine float, else integer model")
-    sub.add_argument("--data", required=True, type=Path, help="folder with labels.csv and images/, or class folders")
+    sub.add_argument("--data", required=True, type=Path, help=DATA_HELP)
     sub.add_argument("--engine", required=True, choices=("float", "int8", "rtl"))
     sub.add_argument("--split", default="val", help="train, val or all; default val")
     sub.add_argument("--limit", type=int, help="only so many photos, spread evenly")
@@ -41,24 +44,34 @@ def register(commands: Any) -> None:
 def quantize(args: argparse.Namespace) -> None:
     """Float model and photos in, integer model and a report of what it cost out."""
     from rasca_nn.data import load_folder
-    from rasca_nn.float_file import load_float
+    from rasca_nn.float_file import load_float, load_scheme
     from rasca_nn.quantize import quantize as quantize_model
 
     model = load_float(args.model)
+    scheme = None if args.recalibrate else load_scheme(args.model)
     size = (model.config.height, model.config.width)
     with progress("reading photos") as tell:
         photos = load_folder(args.data, *size, split=_split(args), limit=args.photos, progress=tell)
     with progress("calibration") as tell:
-        result, report = quantize_model(model, photos.images, progress=tell)
+        result, report = quantize_model(model, photos.images, scheme=scheme, progress=tell)
     result.save(args.out)
     if report.warning:
         print(f"rasca: warning: {report.warning}", file=sys.stderr)
     if args.json:
-        print_json({"model": str(args.out), "hash": result.hash, **report.to_dict()})
+        print_json(
+            {
+                "model": str(args.out),
+                "hash": result.hash,
+                "scales": "trained" if scheme else "calibrated",
+                **report.to_dict(),
+            }
+        )
         return
-    columns = ("layer", "lowest", "highest", "scale", "clipped %", "weight error %")
-    rows = [(r.name, r.low, r.high, r.scale, 100 * r.clipped, 100 * r.weight_error) for r in report.layers]
-    print_table(columns, rows)
+    columns = ("layer", "lowest", "highest", "scale", "clipped %", "weight error %", "error against float %")
+    rows = [
+        (r.name, r.low, r.high, r.scale, 100 * r.clipped, 100 * r.weight_error, 100 * r.error) for r in report.layers
+    ]
+    print_table(columns, rows, title="scales that it was trained with" if scheme else None)
     print(
         f"{args.out}: {report.photos} photos; {report.disagreement:.2%} decided otherwise than in float, "
         f"probabilities moved by {report.probability_error:.4f} on average"

@@ -9,9 +9,9 @@ if TYPE_CHECKING:
     from rasca_nn.termination import Rule
 
 
-def add_rule(parser: argparse.ArgumentParser) -> None:
-    """The rule's arguments; none of them means that every row group is computed."""
-    group = parser.add_argument_group("early termination", "off unless --threshold is given")
+def add_rule(parser: argparse.ArgumentParser, default: str = "off unless --threshold is given") -> None:
+    """The rule's arguments; none of them means that every row group is computed, unless ``default`` says otherwise."""
+    group = parser.add_argument_group("early termination", default)
     group.add_argument("--threshold", type=float, metavar="P", help="decide at this confidence (paper: 0.99)")
     group.add_argument(
         "--consecutive", type=int, metavar="N", help="in so many steps in a row; default 1 (paper: 2, released: 1)"

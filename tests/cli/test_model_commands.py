@@ -61,6 +61,92 @@ def test_count(capsys):
     assert "nearest is 'tiny'" in error_line(capsys, "count", "tiney")
 
 
+def test_quantize_report(capsys, data, network, tmp_path):
+    out = tmp_path / "tiny.int8"
+    command = ("quantize", network, "--data", data, "-o", out, "--split", "all")
+    said = rasca(capsys, *command)
+    for column in ("lowest", "highest", "scale", "clipped %", "weight error %", "error against float %"):
+        assert column in said
+    assert "gru.candidate" in said
+    assert "40 photos; " in said
+    report = json.loads(rasca(capsys, *command, "--json"))
+    assert report["scales"] == "calibrated"
+    for layer in report["layers"]:
+        assert 0 <= layer["clipped"] < 0.5
+        assert layer["low"] <= layer["high"]
+        assert layer["error"] >= 0
+
+
+def test_quantize_after_training_for_it(capsys, data, network, tmp_path):
+    """The integers are those that were trained, unless new scales are asked for."""
+    out, again = tmp_path / "run", tmp_path / "again.int8"
+    options = ("--epochs", 1, "--draws", 16, "--batch", 8, "--learning-rate", "1e-3", "--device", "cpu")
+    rasca(capsys, "train", "--preset", "tiny", "--data", data, "-o", out, "--init", network, "--qat", *options)
+    command = ("quantize", out / "tiny.float", "--data", data, "-o", again, "--split", "all")
+    assert "scales that it was trained with" in rasca(capsys, *command)
+    assert again.read_bytes() == (out / "tiny.int8").read_bytes()
+    assert json.loads(rasca(capsys, *command, "--recalibrate", "--json"))["scales"] == "calibrated"
+    assert again.read_bytes() != (out / "tiny.int8").read_bytes()
+
+
+@pytest.fixture(scope="module")
+def integers(tmp_path_factory, data, network):
+    """The untrained network's integer model."""
+    path = tmp_path_factory.mktemp("int8") / "tiny.int8"
+    assert cli.main(["quantize", str(network), "--data", str(data), "-o", str(path), "--split", "all"]) == 0
+    return path
+
+
+def test_thresholds(capsys, data, integers, tmp_path):
+    picture = tmp_path / "steps.png"
+    command = ("thresholds", integers, "--data", data, "--split", "all")
+    said = rasca(capsys, *command, "-o", picture, "--tolerance", 1)
+    assert "persons: mean step" in said
+    assert "chosen: --threshold 0.6 --consecutive" in said
+    assert picture.exists()
+    found = json.loads(rasca(capsys, *command, "--threshold", 0.3, 0.9, "--consecutive", 2, "--json"))
+    assert [(r["threshold"], r["consecutive"]) for r in found["rules"]] == [(0.3, 2), (0.9, 2)]
+    assert found["without"]["n"] == 40
+    assert "consecutive must be 1 to 255" in error_line(capsys, *command, "--consecutive", 0)
+    assert "ends in .png" in error_line(capsys, *command, "-o", tmp_path / "steps.pdf")
+
+
+def test_explain(capsys, data, network, integers, tmp_path):
+    image, picture = data / "person" / "0.png", tmp_path / "why.png"
+    for model in (network, integers):
+        picture.unlink(missing_ok=True)
+        said = rasca(capsys, "explain", model, image, "-o", picture)
+        assert "not decided before step 4, the last" in said
+        assert picture.exists()
+        rule = ("--threshold", 0.1, "--consecutive", 2)
+        found = json.loads(rasca(capsys, "explain", model, image, "-o", picture, *rule, "--json"))
+        assert (found["step"], found["early"], len(found["confidence"])) == (2, True, 4)
+    assert "integer model" in error_line(capsys, "explain", network, image, "-o", picture, *rule, "--lower", 0.05)
+    assert "ends in .png" in error_line(capsys, "explain", network, image, "-o", tmp_path / "why.jpg")
+    assert "no such image" in error_line(capsys, "explain", network, data / "x.png", "-o", picture)
+
+
+def test_ablate(capsys, data, tmp_path):
+    out, runs = tmp_path / "results.md", tmp_path / "runs"
+    command = ("ablate", "--data", data, "-o", out, "--preset", "tiny", "--runs", runs)
+    planned = rasca(capsys, *command, "--plan")
+    assert planned.count("to do") == 14
+    assert not out.exists()
+    assert "base-seed2" in planned
+    short = ("--seeds", 1, "--only", "base", "--epochs", 1, "--draws", 8, "--batch", 8, "--device", "cpu")
+    said = rasca(capsys, *command, *short)
+    assert "[1/1] base-seed1: balanced accuracy" in said
+    text = out.read_text()
+    made = "rasca ablate --data DIR -o results.md --preset tiny --seeds 1 --epochs 1 --draws 8 --batch 8"
+    assert made in text
+    assert str(tmp_path) not in text
+    assert json.loads(rasca(capsys, *command, *short, "--json"))[0]["result"]["n"] > 0
+    anew = ("--seeds", 3, *short[2:], "--json")
+    assert json.loads(rasca(capsys, *command, *anew))[0]["run"] == "base-seed3"
+    assert "ends in .md" in error_line(capsys, *command[:3], "-o", tmp_path / "results.txt")
+    assert "no variant 'bass'" in error_line(capsys, *command, "--only", "bass")
+
+
 def test_quantize_and_evaluate(capsys, data, network, tmp_path):
     out = tmp_path / "tiny.int8"
     report = json.loads(rasca(capsys, "quantize", network, "--data", data, "-o", out, "--split", "all", "--json"))
@@ -111,6 +197,16 @@ def test_import(capsys, network, tmp_path):
         (("evaluate", "{model}", "--data", "{data}", "--engine", "float", "--consecutive", "2"), "need --threshold"),
         (("evaluate", "{model}", "--data", "{data}", "--engine", "float", "--threshold", "1.5"), "between 0 and 1"),
         (("train", "--preset", "tiny", "--data", "{data}", "-o", "x", "--init", "no.float"), "no.float"),
+        (("train", "--preset", "tiny", "--data", "{data}", "-o", "x", "--qat"), "name it with --init"),
+        (("train", "--preset", "tiny", "--data", "{data}", "-o", "x", "--device", "gpu"), "nearest is 'cpu'"),
+        (
+            ("train", "--preset", "tiny", "--data", "{data}", "-o", "x", "--confidence", "box"),
+            "confidence must be one of",
+        ),
+        (
+            ("train", "--preset", "tiny", "--data", ".", "-o", "x"),
+            "no known layout (table: labels.csv and images/;",
+        ),
         (("quantize", "missing.float", "--data", "{data}", "-o", "x.int8"), "missing.float"),
         (("import", "{text}", "--preset", "tiny", "-o", "x.float"), "not a torch.save file"),
         (("import", "{text}", "--preset", "tinny", "-o", "x.float"), "nearest is 'tiny'"),

@@ -12,10 +12,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from rasca_nn.augment import choose_views, integral, jitter, placement, sample
-from rasca_nn.boxes import GRID, person_cover
-from rasca_nn.data import DataError, hash_split, list_rows, load_folder, load_image
-from rasca_nn.metrics import rates, report
+from rasca_nn.augment import LabelRule, choose_views, colours, placement, recolour, sample
+from rasca_nn.boxes import GRID, coverage, person_boxes
+from rasca_nn.data import load_folder, load_image
+from rasca_nn.layouts import list_rows
+from rasca_nn.metrics import ranking, rates, report
+from rasca_nn.rows import DataError, hash_split
 
 
 def test_table_folder(folder: Path, tmp_path: Path) -> None:
@@ -78,7 +80,9 @@ def test_bad_tables(tmp_path: Path, text: str, message: str) -> None:
 def test_bad_folders(tmp_path: Path, folder: Path) -> None:
     with pytest.raises(DataError, match="no such data folder"):
         list_rows(tmp_path / "absent")
-    with pytest.raises(DataError, match=r"neither labels.csv nor the folders"):
+    with pytest.raises(
+        DataError, match=r"has no known layout \(table: labels.csv and images/; Visual Wake Words: .*; class folders: "
+    ):
         list_rows(tmp_path)
     (folder / "crops_labels.csv").unlink()
     with pytest.raises(DataError, match="there are no crops"):
@@ -136,9 +140,10 @@ def test_deep_grey_images(tmp_path: Path) -> None:
         load_image(tmp_path / "real.tiff", 16, 16)
 
 
-def test_person_cover(folder: Path) -> None:
+def test_persons_and_where_they_cover(folder: Path) -> None:
     rows = list_rows(folder, crops=True)
-    cover, known = person_cover(folder, rows)
+    boxes, known = person_boxes(folder, rows)
+    cover = coverage(boxes)
     by_file = {row.file: (cover[i], known[i]) for i, row in enumerate(rows)}
     # A box of 80..160 x 60..150 of 240 x 210, and a chair that does not count.
     photo, sure = by_file["01.png"]
@@ -157,27 +162,35 @@ def test_person_cover(folder: Path) -> None:
 def test_unreadable_boxes(folder: Path) -> None:
     (folder / "boxes.csv").write_text("file,x1,y1,x2,y2,class\n01.png,a,b,c,d,person\n")
     with pytest.raises(DataError, match=r"boxes.csv or crops_labels.csv cannot be read"):
-        person_cover(folder, list_rows(folder))
+        person_boxes(folder, list_rows(folder))
 
 
 @settings(max_examples=40, deadline=None, derandomize=True)
-@given(seed=st.integers(0, 2**31), top=st.integers(0, 30), left=st.integers(0, 30))
-def test_views_show_what_their_label_says(seed: int, top: int, left: int) -> None:
+@given(
+    seed=st.integers(0, 2**31),
+    top=st.floats(0, 0.7),
+    left=st.floats(0, 0.7),
+    size=st.sampled_from([0.05, 0.3]),
+    rule=st.sampled_from([LabelRule(), LabelRule(0.02, 1e-4)]),
+)
+def test_views_show_what_their_label_says(seed: int, top: float, left: float, size: float, rule: LabelRule) -> None:
+    """The label of a crop is that of a box of at least 0.5 % of the crop, unless the whole photo is taken."""
     rng = np.random.default_rng(seed)
-    cover = np.zeros((4, *GRID), np.float32)
-    cover[:3, top : top + 10, left : left + 10] = 1
+    boxes = np.zeros((4, 2, 4), np.float32)
+    boxes[:3, 0] = left, top, left + size, top + size
     labels, known = np.array([1, 1, 1, 0]), np.array([True, True, False, True])
-    want = np.array([1, 0, 0, 0])
-    cover[2] = 0
-    views = choose_views(rng, integral(cover), known, labels, want)
-    rows, columns = np.mgrid[0 : GRID[0], 0 : GRID[1]]
-    for i, (y0, x0, y1, x1) in enumerate(views.window):
+    boxes[2] = 0
+    views = choose_views(rng, boxes, known, labels, np.array([1, 0, 0, 0]), rule=rule)
+    for i, (y0, x0, y1, x1) in enumerate(views.window.tolist()):
         assert 0 <= y0 < y1 <= 1 + 1e-6
         assert 0 <= x0 < x1 <= 1 + 1e-6
-        y, x = (rows + 0.5) / GRID[0], (columns + 0.5) / GRID[1]
-        inside = (y >= y0) & (y <= y1) & (x >= x0) & (x <= x1)
-        if known[i]:
-            assert (cover[i][inside].sum() > 0) == views.labels[i]
+        x, y, right, bottom = boxes[i, 0].tolist()
+        inside = max(0, min(bottom, y1) - max(y, y0)) * max(0, min(right, x1) - max(x, x0))
+        part = inside / ((y1 - y0) * (x1 - x0))
+        if (y0, x0, y1, x1) == (0, 0, 1, 1):
+            assert views.labels[i] == labels[i]
+        elif known[i]:
+            assert part >= rule.present - 1e-5 if views.labels[i] else part < rule.absent + 1e-5
     # Without boxes a photo of a person stays one.
     assert views.labels[2] == 1
     assert views.labels[3] == 0
@@ -202,13 +215,13 @@ def test_placement_of_the_whole_photo_is_the_photo() -> None:
 
 def test_jitter_stays_within_bytes_and_keeps_grey_grey() -> None:
     rng = np.random.default_rng(1)
-    assert torch.equal(jitter(rng, torch.zeros(3, 3, 4, 4), 0), torch.zeros(3, 3, 4, 4))
     images = torch.rand(8, 3, 5, 6) * 255
-    strong = jitter(rng, images)
+    torch.testing.assert_close(recolour(images, *colours(rng, 8, 0.0)), images, rtol=0, atol=1e-3)
+    strong = recolour(images, *colours(rng, 8))
     assert strong.shape == images.shape
     assert strong.min() >= 0
     assert strong.max() <= 255
-    grey = jitter(rng, images[:, :1].expand(-1, 3, -1, -1))
+    grey = recolour(images[:, :1].expand(-1, 3, -1, -1), *colours(rng, 8))
     assert (grey.amax(1) - grey.amin(1)).max() < 1.5
 
 
@@ -222,6 +235,13 @@ def test_rates() -> None:
     sources = ["coco_val2017", "other", "crop_of_coco", "coco_x", ""]
     groups = report(labels, decisions, sources)["groups"]
     assert {name: part["n"] for name, part in groups.items()} == {"photos": 4, "coco": 2, "crops": 1}
+
+
+def test_ranking() -> None:
+    labels = np.array([1, 1, 0, 0])
+    assert ranking(labels, np.array([3.0, 2.0, 1.0, 0.0])) == 1
+    assert ranking(labels, np.array([3.0, 0.0, 1.0, 0.0])) == (1 + 1 + 0 + 0.5) / 4
+    assert ranking(labels[:2], np.zeros(2)) is None
 
 
 def test_rows_are_values(folder: Path) -> None:

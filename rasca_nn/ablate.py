@@ -1,0 +1,177 @@
+"""Training every variant of :mod:`rasca_nn.ablation` with every seed, and the tables of what came out.
+
+The plan is a list of runs, each a folder; a run that has ``result.json`` is done, one that was stopped goes on from its
+checkpoint. The tables are written anew after every run, between two marks in a Markdown file whose other text is kept.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from rasca_nn.ablation import Table, Variant, variants
+from rasca_nn.config import RaScaNetConfig
+from rasca_nn.count import count
+from rasca_nn.errors import RascaError
+from rasca_nn.evaluate import evaluate
+from rasca_nn.float_file import load_float
+from rasca_nn.options import Options
+from rasca_nn.train import train
+
+BEGIN, END = "<!-- rasca ablate: begin -->", "<!-- rasca ablate: end -->"
+
+
+@dataclass(frozen=True)
+class Run:
+    """A variant with its options, which have the seed, in a folder of its own."""
+
+    variant: Variant
+    options: Options
+    folder: Path
+
+    @property
+    def name(self) -> str:
+        """As the folder is called."""
+        return self.folder.name
+
+    def result(self) -> dict[str, Any] | None:
+        """What it came to, if it is done; raises :class:`RascaError` where that was with other options."""
+        path = self.folder / "result.json"
+        if not path.is_file():
+            return None
+        try:
+            found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+            others = [name for name, value in asdict(self.options).items() if found["options"].get(name) != value]
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise RascaError(f"{path}: is no result of a run ({error}); delete it to make the run again") from None
+        if others:
+            raise RascaError(f"{path}: was made with another {', '.join(others)}; take another folder (--runs)")
+        return found
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All runs and the tables they make; ``command`` makes them again. ``only``: variants to train now."""
+
+    base: RaScaNetConfig
+    runs: tuple[Run, ...]
+    tables: tuple[Table, ...]
+    command: str
+    only: tuple[str, ...] = ()
+
+    @property
+    def todo(self) -> tuple[Run, ...]:
+        """The runs to make now."""
+        return tuple(run for run in self.runs if not self.only or run.variant.name in self.only)
+
+
+def plan(
+    base: RaScaNetConfig, options: Options, seeds: Sequence[int], folder: Path, command: str, only: Sequence[str] = ()
+) -> Plan:
+    """Every variant with every seed, of which ``only`` those named are made; :class:`RascaError` for an unknown one."""
+    made, tables = variants(base)
+    names = [variant.name for variant in made]
+    for name in only:
+        if name not in names:
+            raise RascaError(f"no variant {name!r}; there are {', '.join(names)}")
+    if len(set(seeds)) != len(seeds):
+        raise RascaError(f"a seed is given twice: {' '.join(map(str, seeds))}")
+    runs = tuple(
+        Run(variant, replace(options, seed=seed, **variant.options), folder / f"{variant.name}-seed{seed}")
+        for seed in seeds
+        for variant in made
+    )
+    return Plan(base, runs, tuple(tables), command, tuple(only))
+
+
+def make(run: Run, data: Path, cache: Path | None, device: str) -> dict[str, Any]:
+    """Train one run, or what is left of it, and measure it on the validation split."""
+    start = time.monotonic()
+    config = run.variant.config
+    out = train(config=config, data=data, out=run.folder, options=run.options, cache=cache, device=device)
+    found = evaluate(load_float(out), data, engine="float", crops=False, cache=cache)
+    about = {"variant": run.variant.name, "options": asdict(run.options), "seconds": round(time.monotonic() - start)}
+    result = {**about, **found}
+    partial = run.folder / "result.json.partial"
+    partial.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+    partial.replace(run.folder / "result.json")
+    return result
+
+
+def make_all(
+    chosen: Plan,
+    data: Path,
+    results: Path,
+    *,
+    cache: Path | None = None,
+    device: str = "auto",
+    note: Callable[[str], None] = print,
+) -> None:
+    """Make every run that is not done, writing the tables into ``results`` before the first and after each."""
+    write(chosen, results)
+    for i, run in enumerate(chosen.todo, 1):
+        if run.result() is None:
+            note(f"[{i}/{len(chosen.todo)}] {run.name}")
+            result = make(run, data, cache, device)
+            note(f"[{i}/{len(chosen.todo)}] {run.name}: balanced accuracy {result['balanced_accuracy']:.4f}")
+            write(chosen, results)
+
+
+def _points(results: list[dict[str, Any]], key: str) -> str:
+    """Mean and each value, in percent; a dash where there is none."""
+    values = [100 * result[key] for result in results if result[key] is not None]
+    if not values:
+        return "-"
+    return f"{np.mean(values):.1f} ({', '.join(f'{value:.1f}' for value in values)})"
+
+
+def section(chosen: Plan) -> str:
+    """The tables of all runs that are done, as Markdown."""
+    done = {run.name: result for run in chosen.runs if (result := run.result()) is not None}
+    about = next(iter(done.values()), None)
+    photos = f"{about['n']} validation photos" if about else "the validation photos"
+    lines = [
+        BEGIN,
+        f"## Ablations of {chosen.base.name}",
+        "",
+        "The questions are those of the paper's tables 1 to 3. **The data are not the paper's** (Visual Wake Words):",
+        "these figures compare the variants with one another, and say nothing about the paper's accuracies. Float",
+        f"networks, {photos}, in percent: the mean over the seeds and each of them. Differences within the spread of",
+        "the seeds mean nothing.",
+    ]
+    configs = {run.variant.name: run.variant.config for run in chosen.runs}
+    for table in chosen.tables:
+        head = ["", f"### {table.heading}", "", "| | MACs | weights | balanced accuracy | accuracy | seeds |"]
+        lines += [*head, "|---|---|---|---|---|---|"]
+        for text, name in table.lines:
+            found = [done[run.name] for run in chosen.runs if run.variant.name == name and run.name in done]
+            sizes = count(configs[name])
+            cells = [text, f"{sizes.macs / 1e6:.2f} M", f"{sizes.weights / 1e3:.2f} KB"]
+            cells += [_points(found, "balanced_accuracy"), _points(found, "accuracy")]
+            cells.append(" ".join(str(result["options"]["seed"]) for result in found) or "-")
+            lines.append(f"| {' | '.join(cells)} |")
+    hours = sum(result["seconds"] for result in done.values()) / 3600
+    lines += ["", f"{len(done)} of {len(chosen.runs)} runs are done, {hours:.1f} hours together. Made by:", ""]
+    lines += [f"    {chosen.command}", END]
+    return "\n".join(lines)
+
+
+def write(chosen: Plan, path: Path) -> None:
+    """Put :func:`section` between its marks in a Markdown file, or at its end; the rest of the file is kept."""
+    text = path.read_text(encoding="utf-8") if path.is_file() else "# Results\n"
+    if (BEGIN in text) != (END in text):
+        raise RascaError(f"{path}: holds one of the marks {BEGIN} and {END} without the other")
+    if BEGIN in text:
+        before, after = text.split(BEGIN)[0], text.split(END, 1)[1]
+    else:
+        before, after = text.rstrip() + "\n\n", "\n"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(path.name + ".partial")
+    partial.write_text(before + section(chosen) + after, encoding="utf-8")
+    partial.replace(path)
