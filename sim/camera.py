@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from rtl_gen.sensor import Sensor
+
 Image = NDArray[np.uint8]
 """[h, w, 3], red first."""
 
@@ -66,3 +68,57 @@ def line_events(line: Image) -> list[int]:
 def frame_events(image: Image) -> list[int]:
     """A frame's lines and its end."""
     return [event for line in image for event in line_events(line)] + [FRAME << 24]
+
+
+# --- pins -----------------------------------------------------------------------------------------------------
+
+HREF, VSYNC, RESET = 1 << 8, 1 << 9, 1 << 10
+"""Bits of a clock's word above D[7:0]; `RESET` is the accelerator's, not the sensor's."""
+
+
+def data_words(sensor: Sensor, line: Image) -> NDArray[np.uint16]:
+    """D[7:0] in each clock of a line of the picture, [w, 3]."""
+    bus = sensor.format.value
+    values = to_grey(line).astype(np.uint16) if bus.grey else to_rgb565(line)
+    shifts = np.arange(bus.clocks) * bus.lines
+    if sensor.high_first:
+        shifts = shifts[::-1]
+    return (values[:, None] >> shifts & ((1 << bus.lines) - 1)).reshape(-1).astype(np.uint16)
+
+
+def seen(sensor: Sensor, image: Image) -> Image:
+    """The picture as it arrives: with the colours that the sensor's format leaves."""
+    return from_grey(to_grey(image)) if sensor.format.value.grey else from_rgb565(to_rgb565(image))
+
+
+def levels(sensor: Sensor, active: bool, blank: bool) -> int:
+    """href and vsync at their pins."""
+    return HREF * (active == sensor.href_active) | VSYNC * (blank == sensor.vsync_blank)
+
+
+def frame_pins(sensor: Sensor, image: Image) -> list[NDArray[np.uint16]]:
+    """A frame as it leaves the sensor, in parts: the time between frames, each line with the blanking behind it, and
+    the time after the last line. In each clock of pclk a word: D[7:0], HREF, VSYNC.
+    """
+    if image.shape != (sensor.height, sensor.width, 3):
+        raise ValueError(f"the picture must be {sensor.height} x {sensor.width} x 3, not {image.shape}")
+    between = np.full(sensor.blank_clocks + sensor.before_clocks, levels(sensor, False, False), np.uint16)
+    between[: sensor.blank_clocks] = levels(sensor, False, True)
+    parts = [between]
+    for line in image:
+        words = data_words(sensor, line)
+        part = np.full(sensor.line_clocks, levels(sensor, False, False), np.uint16)
+        part[: len(words)] = words | levels(sensor, True, False)
+        parts.append(part)
+    parts.append(np.full(sensor.after_clocks, levels(sensor, False, False), np.uint16))
+    return parts
+
+
+def frame_end(sensor: Sensor) -> NDArray[np.uint16]:
+    """The beginning of the time between frames, which ends the one before."""
+    return np.full(min(sensor.blank_clocks, 16), levels(sensor, False, True), np.uint16)
+
+
+def jitter(clocks: int, period: float, share: float, rng: np.random.Generator) -> NDArray[np.uint32]:
+    """Periods of pclk in picoseconds, each up to that share longer or shorter; even."""
+    return (np.round(period / 2 * rng.uniform(1 - share, 1 + share, clocks)) * 2).astype(np.uint32)
