@@ -122,3 +122,61 @@ def frame_end(sensor: Sensor) -> NDArray[np.uint16]:
 def jitter(clocks: int, period: float, share: float, rng: np.random.Generator) -> NDArray[np.uint32]:
     """Periods of pclk in picoseconds, each up to that share longer or shorter; even."""
     return (np.round(period / 2 * rng.uniform(1 - share, 1 + share, clocks)) * 2).astype(np.uint32)
+
+
+# --- the control bus ------------------------------------------------------------------------------------------
+
+
+class ControlSlave:
+    """A sensor's SCCB or I2C side: called with the bus' levels as often as they may change.
+
+    Attributes
+    ----------
+    written : (address, value) of each register that was written whole, in order.
+    transfers : starts that named this device.
+    silent : numbers of transfers that are not acknowledged, and not taken.
+    """
+
+    def __init__(self, device: int, wide: bool, *, silent: set[int] | None = None) -> None:
+        self.device = device
+        self.bytes = 3 + wide
+        self.silent = silent or set()
+        self.written: list[tuple[int, int]] = []
+        self.transfers = 0
+        self._before = (True, True)
+        self._bits: list[int] | None = None
+        self._pull = False
+
+    def step(self, scl: bool, sda: bool) -> bool:
+        """Whether the slave pulls sda low now."""
+        was_scl, was_sda = self._before
+        self._before = (scl, sda)
+        if scl and was_scl and sda != was_sda:
+            if sda:
+                self._stop()
+            self._bits = None if sda else []
+            self._pull = False
+        elif scl and not was_scl and self._bits is not None:
+            self._bits.append(int(sda))
+        elif was_scl and not scl and self._bits is not None:
+            self._pull = len(self._bits) % 9 == 8 and self._acknowledges()
+        return self._pull
+
+    def _values(self) -> list[int]:
+        """Bytes so far, the device's first."""
+        bits = self._bits or []
+        bytes_ = [bits[i : i + 8] for i in range(0, len(bits) - 7, 9)]
+        return [int("".join(map(str, byte)), 2) for byte in bytes_]
+
+    def _acknowledges(self) -> bool:
+        values = self._values()
+        mine = values[0] == self.device << 1
+        self.transfers += mine and len(values) == 1
+        return mine and self.transfers - 1 not in self.silent
+
+    def _stop(self) -> None:
+        values = self._values()
+        # The rising clock before a stop adds a bit.
+        whole = len(values) == self.bytes and len(self._bits or []) in (9 * self.bytes, 9 * self.bytes + 1)
+        if whole and values[0] == self.device << 1 and self.transfers - 1 not in self.silent:
+            self.written.append((int.from_bytes(bytes(values[1:-1]), "big"), values[-1]))
