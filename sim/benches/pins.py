@@ -1,4 +1,4 @@
-"""The front end at its pins: words of D[7:0], href and vsync at a pclk of any periods; pixels out with back-pressure."""
+"""The front end at its pins: words of D[7:0], href and vsync at a pclk of any periods; a stream out."""
 
 from __future__ import annotations
 
@@ -25,12 +25,16 @@ async def play(dut: Any, words: list[int], periods: list[int], falling: bool) ->
 
 @cocotb.test()
 async def pins(dut: Any) -> None:
-    """Plays the case's words; records the pixels, and for how many cycles `spoiled` was 1."""
+    """Plays the case's words; records the payloads of the stream `sink`, and for how many cycles `spoiled` was 1. The
+    inputs `ones` are 1 all the time.
+    """
     given = case.load()
     for name in ("pclk", "vsync", "href", "data"):
         getattr(dut, name).value = 0
+    for name in given["ones"].split():
+        getattr(dut, name).value = 1
     edge = await case.start(dut)
-    monitor = StreamMonitor(dut, "pixels", edge, given["stall"])
+    monitor = StreamMonitor(dut, given["sink"], edge, given["stall"])
     receiving = cocotb.start_soon(monitor.run())
     playing = cocotb.start_soon(play(dut, given["words"].tolist(), given["periods"].tolist(), given["falling"]))
     spoiled = after = 0

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from typing import Any
+
 import numpy as np
+from numpy.typing import NDArray
 
 from rasca_hw.camera.crop import Crop, Hold
 from rasca_hw.camera.dvp import Dvp
 from rasca_hw.camera.front_end import FrontEnd
+from rasca_hw.interfaces import Errors
 from rtl_gen.sensor import Sensor, load_sensor
 from sim.camera import Image, Window
+from sim.frames import FIRST, LAST
 
 
 def small(name: str, width: int, height: int, gap: int = 10) -> Sensor:
@@ -52,5 +57,43 @@ def front_end(sensor: Sensor, window: Window, rows: int, *, hold: Hold = Hold.FR
 
 
 def photo(sensor: Sensor, seed: int) -> Image:
-    """All byte values."""
-    return np.random.default_rng(seed).integers(0, 256, (sensor.height, sensor.width, 3), dtype=np.uint8)
+    """Patches of colour with noise: neighbouring frames, lines and columns differ."""
+    rng = np.random.default_rng(seed)
+    patches = rng.integers(0, 256, (-(-sensor.height // 6), -(-sensor.width // 6), 3))
+    smooth = patches.repeat(6, 0).repeat(6, 1)[: sensor.height, : sensor.width]
+    return np.clip(smooth * rng.uniform(0.2, 1.2) + rng.normal(0, 20, smooth.shape), 0, 255).astype(np.uint8)
+
+
+def given_frames(pixels: NDArray[Any], window: Window, rows_a_group: int) -> list[tuple[int, NDArray[Any]]]:
+    """The stream as the row interface takes it: for each frame its flags and its pixels.
+
+    A frame ends when it has its rows, or with the next start of frame; what comes between is left out.
+    """
+    found: list[tuple[int, NDArray[Any]]] = []
+    taken: list[int] = []
+    rows = flags = length = 0
+    open_ = False
+
+    def close(**more: int) -> None:
+        nonlocal open_
+        found.append((flags | Errors.const(more).as_bits(), np.array(taken, np.uint32)))
+        open_ = False
+
+    for word in pixels.tolist():
+        if word & FIRST:
+            if open_:
+                close(truncated=1)
+            taken, rows, flags, length, open_ = [], 0, 0, 0, True
+        if not open_:
+            continue
+        taken.append(word)
+        length += 1
+        if word & LAST:
+            flags |= Errors.const({"short_line": length < window.width, "long_line": length > window.width}).as_bits()
+            length, rows = 0, rows + 1
+            if rows == window.height:
+                close()
+    assert not open_ or (rows % rows_a_group == 0 and not length), "a group of rows is left open"
+    if open_:
+        close(truncated=1)
+    return found

@@ -7,13 +7,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
 from rasca_hw.camera.crop import Crop, Hold
-from rasca_hw.interfaces import Errors
 from sim.camera import BAD, FRAME, LINE, Image, Window, frame_events, line_events
-from sim.frames import FIRST, LAST, pixel_stream
+from sim.frames import pixel_stream
 from sim.icarus import run_bench, to_verilog
+from tests.camera.small import given_frames
 
 WIDTH, HEIGHT, ROWS = 13, 11, 3
 """Of the sensor, and rows of a group."""
@@ -59,41 +58,6 @@ def crop(
 ) -> dict[str, Any]:
     case = {"source": "events", "sink": "pixels", "pulse": "spoiled", "payloads": np.array(events), "limit": 60_000}
     return run_bench(source(name, hold), "through", {**case, "idle": idle, "stall": stall})
-
-
-def frames(pixels: NDArray[Any], window: Window) -> list[tuple[int, NDArray[Any]]]:
-    """The stream as the row interface takes it: for each frame its flags and its pixels.
-
-    A frame ends when it has its rows, or with the next start of frame; what comes between is left out.
-    """
-    found: list[tuple[int, NDArray[Any]]] = []
-    taken: list[int] = []
-    rows = flags = length = 0
-    open_ = False
-
-    def close(**more: int) -> None:
-        nonlocal open_
-        found.append((flags | Errors.const(more).as_bits(), np.array(taken, np.uint32)))
-        open_ = False
-
-    for word in pixels.tolist():
-        if word & FIRST:
-            if open_:
-                close(truncated=1)
-            taken, rows, flags, length, open_ = [], 0, 0, 0, True
-        if not open_:
-            continue
-        taken.append(word)
-        length += 1
-        if word & LAST:
-            flags |= Errors.const({"short_line": length < window.width, "long_line": length > window.width}).as_bits()
-            length, rows = 0, rows + 1
-            if rows == window.height:
-                close()
-    assert not open_ or (rows % ROWS == 0 and not length), "a group of rows is left open"
-    if open_:
-        close(truncated=1)
-    return found
 
 
 @pytest.mark.parametrize("name", WINDOWS)
@@ -172,7 +136,7 @@ def test_faults(name: str) -> None:
             events += bad_events(kind, photo(1), at) + frame_events(photo(2))
             marked.append((kind, at))
     found = crop(name, events, stall="random:4:80")
-    seen = frames(found["payloads"], window)
+    seen = given_frames(found["payloads"], window, ROWS)
     assert len(seen) == 2 * len(marked) == 2 * found["pulses"]
     good = pixel_stream(window.apply(photo(2)))
     for (kind, at), (bad, _), (none, pixels) in zip(marked, seen[::2], seen[1::2], strict=True):
@@ -190,7 +154,7 @@ def test_holds() -> None:
     late = [GAP, *bad_events("short line", photo(1), below), *frame_events(photo(1))]
     np.testing.assert_array_equal(crop(name, late, Hold.LINE)["payloads"], np.concatenate([good, good]))
     missing = [GAP, *bad_events("missing line", photo(1), window.top), *frame_events(photo(1))]
-    assert [flags != 0 for flags, _ in frames(crop(name, missing, Hold.LINES)["payloads"], window)] == [True, False]
+    assert [flags != 0 for flags, _ in given_frames(crop(name, missing, Hold.LINES)["payloads"], window, ROWS)] == [True, False]
     assert crop(name, missing, Hold.LINE)["pulses"] == 0
 
 

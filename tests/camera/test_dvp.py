@@ -34,7 +34,7 @@ CASES = {
 
 def play(sensor: Sensor, words: NDArray[Any], periods: NDArray[Any], *, depth: int = 64, **case: Any) -> dict[str, Any]:
     source = to_verilog(front_end(sensor, WINDOW, ROWS, depth=depth))
-    given = {"words": words, "periods": periods, "falling": sensor.falling, "stall": "none", "after": 400, **case}
+    given = {"words": words, "periods": periods, "falling": sensor.falling, "stall": "none", "after": 400, "sink": "pixels", "ones": "", **case}
     return run_bench(source, "pins", given)
 
 
