@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import cocotb
-import numpy as np
 from cocotb.triggers import Timer
 
 from sim.benches import case
@@ -46,5 +45,7 @@ async def pins(dut: Any) -> None:
     assert not receiving.done()
     receiving.cancel()
     case.store(
-        payloads=np.array(monitor.payloads, np.uint64), spoiled=spoiled, overflow=int(dut.overflow.value)
+        payloads=case.payload_bytes(monitor.payloads, len(monitor.payload)),
+        spoiled=spoiled,
+        overflow=int(dut.overflow.value),
     )

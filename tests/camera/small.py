@@ -97,3 +97,8 @@ def given_frames(pixels: NDArray[Any], window: Window, rows_a_group: int) -> lis
     if open_:
         close(truncated=1)
     return found
+
+
+def pixel_words(payloads: NDArray[np.uint8]) -> NDArray[np.uint32]:
+    """A bench's payloads, bytes with the lowest first, as :func:`sim.frames.pixel_stream` has them."""
+    return payloads.astype(np.uint32) @ (1 << 8 * np.arange(payloads.shape[1], dtype=np.uint32))

@@ -15,7 +15,7 @@ from rtl_gen.sensor import Sensor
 from sim.camera import Window, frame_end, frame_pins, from_rgb565, jitter, seen, to_rgb565
 from sim.frames import FIRST, LAST, pixel_stream
 from sim.icarus import run_bench, to_verilog
-from tests.camera.small import front_end, photo, small
+from tests.camera.small import front_end, photo, pixel_words, small
 
 WINDOW = Window(1, 1, 2, 5, 3)
 ROWS = 3
@@ -35,7 +35,8 @@ CASES = {
 def play(sensor: Sensor, words: NDArray[Any], periods: NDArray[Any], *, depth: int = 64, **case: Any) -> dict[str, Any]:
     source = to_verilog(front_end(sensor, WINDOW, ROWS, depth=depth))
     given = {"words": words, "periods": periods, "falling": sensor.falling, "stall": "none", "after": 400, "sink": "pixels", "ones": "", **case}
-    return run_bench(source, "pins", given)
+    found = run_bench(source, "pins", given)
+    return {**found, "payloads": pixel_words(found["payloads"])}
 
 
 def expected(sensor: Sensor, seeds: list[int]) -> NDArray[np.uint32]:
