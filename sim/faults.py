@@ -222,7 +222,7 @@ def draw(sensor: Sensor, images: Sequence[Image], seed: int, number: int, kinds:
 
 
 def judge(case: FaultCase, window: Window, found: Sequence[tuple[int, Any]], answer: Callable[[Image], Any]) -> str:
-    """"exact" or "marked", or what is wrong.
+    """ "exact" or "marked", or what is wrong.
 
     Parameters
     ----------

@@ -104,9 +104,7 @@ class PinSimulator:
             _call([*compiler, *FLAGS, f"-I{runtime_headers()}", f"-I{work}", "-o", "pins", str(DRIVER)], work)
             (work / "pins").replace(self.program)
 
-    def run(
-        self, pairs: NDArray[np.uint32], *, reads: tuple[int, int] = ALWAYS, after_us: float = 100
-    ) -> PinRun:
+    def run(self, pairs: NDArray[np.uint32], *, reads: tuple[int, int] = ALWAYS, after_us: float = 100) -> PinRun:
         """Plays words (:func:`stream`, :func:`reset`), then goes on without pclk.
 
         `reads`: cycles in which results are read, and in which they are not, in turns.

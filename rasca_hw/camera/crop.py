@@ -92,7 +92,7 @@ class Crop(wiring.Component):
         for name, start, size, whole in (("left", left, width, sensor_width), ("top", top, height, sensor_height)):
             if start < 0 or start + size * factor > whole:
                 raise ValueError(
-                    f"{name} must be 0 to {whole - size * factor} for {size} x {factor} of {whole} pixels, not {start!r}"
+                    f"{name} must be 0 to {whole - size * factor} for {size} x {factor} of {whole}, not {start!r}"
                 )
         self.sensor_width, self.sensor_height = sensor_width, sensor_height
         self.left, self.top = left, top

@@ -1,6 +1,6 @@
 """From a sensor's pins to the accelerator's pixels.
 
-    pins -> Dvp (pclk | sync) -> Crop -> pixels
+pins -> Dvp (pclk | sync) -> Crop -> pixels
 """
 
 from __future__ import annotations

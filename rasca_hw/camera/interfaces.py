@@ -4,7 +4,7 @@
 from amaranth.lib import data, enum
 
 
-class Kind(enum.Enum, shape=2):
+class Kind(enum.Enum, shape=2):  # type: ignore[call-arg]
     """What an event is."""
 
     PIXEL = 0

@@ -244,4 +244,3 @@ class RegisterSequence(wiring.Component):
                     m.d.sync += [self.busy.eq(0), self.error.eq(1)]
                     m.next = "Idle"
         return m
-

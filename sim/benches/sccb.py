@@ -33,7 +33,7 @@ async def sequence(dut: Any) -> None:
     for now in range(given["limit"]):
         await edge
         scl = not int(dut.scl_low.value) and not within("low_scl", now)
-        sda = not int(dut.sda_low.value) and not pull and not within("low_sda", now) or within("high_sda", now)
+        sda = (not int(dut.sda_low.value) and not pull and not within("low_sda", now)) or within("high_sda", now)
         pull = slave.step(scl, sda)
         dut.scl.value, dut.sda.value = int(scl ^ (now in noise)), int(sda ^ (now in noise))
         if now > 5 and not int(dut.busy.value):

@@ -71,9 +71,7 @@ def frame(seed: int) -> list[tuple[NDArray[np.uint8], bool]]:
     return [(line, y == 0) for y, line in enumerate(photo(seed))]
 
 
-@pytest.mark.parametrize(
-    ("order", "idle", "stall"), [("gbr", "none", "none"), ("rgb", "random:1:50", "random:2:50")]
-)
+@pytest.mark.parametrize(("order", "idle", "stall"), [("gbr", "none", "none"), ("rgb", "random:1:50", "random:2:50")])
 def test_frames(order: str, idle: str, stall: str) -> None:
     """Frames in a row, each whole without waiting for the next one."""
     found = send([*frame(1), *frame(2)], order, idle, stall)

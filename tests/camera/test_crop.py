@@ -72,7 +72,7 @@ def crop(
 def test_frames(name: str, hold: Hold, idle: str, stall: str) -> None:
     """Frames in a row; what comes before the first whole frame is left out."""
     images = [photo(i) for i in range(3)]
-    events = line_events(images[2][0])[5:] + [GAP]
+    events = [*line_events(images[2][0])[5:], GAP]
     for image in images:
         events += frame_events(image)
     found = crop(name, events, hold, idle, stall)
@@ -154,7 +154,10 @@ def test_holds() -> None:
     late = [GAP, *bad_events("short line", photo(1), below), *frame_events(photo(1))]
     np.testing.assert_array_equal(crop(name, late, Hold.LINE)["payloads"], np.concatenate([good, good]))
     missing = [GAP, *bad_events("missing line", photo(1), window.top), *frame_events(photo(1))]
-    assert [flags != 0 for flags, _ in given_frames(crop(name, missing, Hold.LINES)["payloads"], window, ROWS)] == [True, False]
+    assert [flags != 0 for flags, _ in given_frames(crop(name, missing, Hold.LINES)["payloads"], window, ROWS)] == [
+        True,
+        False,
+    ]
     assert crop(name, missing, Hold.LINE)["pulses"] == 0
 
 

@@ -34,7 +34,16 @@ CASES = {
 
 def play(sensor: Sensor, words: NDArray[Any], periods: NDArray[Any], *, depth: int = 64, **case: Any) -> dict[str, Any]:
     source = to_verilog(front_end(sensor, WINDOW, ROWS, depth=depth))
-    given = {"words": words, "periods": periods, "falling": sensor.falling, "stall": "none", "after": 400, "sink": "pixels", "ones": "", **case}
+    given = {
+        "words": words,
+        "periods": periods,
+        "falling": sensor.falling,
+        "stall": "none",
+        "after": 400,
+        "sink": "pixels",
+        "ones": "",
+        **case,
+    }
     found = run_bench(source, "pins", given)
     return {**found, "payloads": pixel_words(found["payloads"])}
 
@@ -118,7 +127,7 @@ def test_overflow() -> None:
     for frame, good in zip(frames, exact, strict=True):
         lengths = np.diff(np.flatnonzero(frame & LAST), prepend=-1)
         assert good == (len(lengths) == WINDOW.height and all(lengths == WINDOW.width))
-    assert 0 < exact.count(False)
+    assert exact.count(False) > 0
 
 
 def test_rgb565() -> None:

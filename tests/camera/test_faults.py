@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cache
 
 import numpy as np
@@ -12,7 +13,7 @@ from sim.faults import KINDS, FaultCase, draw, judge, table
 from sim.frames import pixel_stream
 from sim.icarus import run_bench, to_verilog
 from tests.camera.small import front_end, given_frames, photo, pixel_words, small
-from tests.camera.test_system import logits, simulator, tiny
+from tests.camera.test_system import CLOCK_MHZ, logits, simulator, tiny
 
 SMALL, SMALL_WINDOW, ROWS = small("ov7670-qvga", 9, 8), Window(1, 1, 1, 6, 6), 3
 FRONT = [kind for kind in KINDS if kind not in ("reset", "results unread")]
@@ -58,7 +59,7 @@ def test_front_end() -> None:
 @pytest.mark.slow
 def test_campaign() -> None:
     """All kinds through the whole accelerator, compiled; 5,000 cases are a matter of CAMPAIGN alone."""
-    sensor, window = small("ov7670-qvga", 42, 26, 10), Window(3, 2, 1, 32, 20)
+    sensor, window = replace(small("ov7670-qvga", 36, 24, 10), pclk_mhz=24), Window(2, 2, 1, 32, 20)
     made = tiny()
     machine = simulator(made, sensor, window)
     images = [photo(sensor, i) for i in range(5)]
@@ -71,7 +72,7 @@ def test_campaign() -> None:
         return known[key]
 
     def verdict(case: FaultCase) -> str:
-        run = machine.run(case.pairs, reads=case.reads, after_us=1000)
+        run = machine.run(case.pairs, reads=case.reads, after_us=60 + 3 * case.reads[1] / CLOCK_MHZ)
         return judge(case, window, [(r.errors, r.logits) for r in run.results], answer)
 
     verdicts = []
