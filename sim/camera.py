@@ -40,8 +40,7 @@ class Window:
 def to_rgb565(image: Image) -> NDArray[np.uint16]:
     """The picture as a sensor sends it, [h, w]: the lower bits are left out."""
     r, g, b = (image[..., i].astype(np.uint16) for i in range(3))
-    words: NDArray[np.uint16] = (r >> 3) << 11 | (g >> 2) << 5 | b >> 3
-    return words
+    return ((r >> 3) << 11 | (g >> 2) << 5 | b >> 3).astype(np.uint16)
 
 
 def from_rgb565(words: NDArray[np.uint16]) -> Image:

@@ -60,13 +60,15 @@ def crop(
     return run_bench(source(name, hold), "through", {**case, "idle": idle, "stall": stall})
 
 
-@pytest.mark.parametrize("name", WINDOWS)
 @pytest.mark.parametrize(
-    ("hold", "idle", "stall"),
+    ("name", "hold", "idle", "stall"),
     [
-        (Hold.FRAME, "none", "none"),
-        (Hold.LINES, "random:1:60", "random:2:40"),
-        (Hold.LINE, "bursts:5:2", "bursts:1:9"),
+        ("whole", Hold.FRAME, "none", "none"),
+        ("inner", Hold.LINES, "random:1:60", "random:2:40"),
+        ("half", Hold.LINE, "none", "bursts:1:9"),
+        ("half, at the end", Hold.LINES, "none", "none"),
+        ("half, at the end", Hold.FRAME, "bursts:5:2", "random:3:50"),
+        ("quarter", Hold.FRAME, "random:4:80", "random:5:30"),
     ],
 )
 def test_frames(name: str, hold: Hold, idle: str, stall: str) -> None:
@@ -123,7 +125,7 @@ KINDS = [
 ]
 
 
-@pytest.mark.parametrize("name", WINDOWS)
+@pytest.mark.parametrize("name", ["inner", "half, at the end"])
 def test_faults(name: str) -> None:
     """Each fault at lines all over the frame, above and below the window too: one marked frame, then an exact one."""
     window = WINDOWS[name]

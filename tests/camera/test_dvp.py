@@ -68,9 +68,9 @@ def test_formats(name: str) -> None:
     assert (found["spoiled"], found["overflow"]) == (0, 0)
 
 
-@pytest.mark.parametrize("period", [10_000, 9_902, 12_346])
+@pytest.mark.parametrize("period", [9_902, 12_346])
 def test_drift(period: int) -> None:
-    """A pclk as fast as the other clock, slightly faster and slower: the edges pass each other."""
+    """A pclk slightly faster than the other clock, and somewhat slower: the edges pass each other."""
     sensor = CASES["grey8"]
     words = sent(sensor, [3, 4, 5])
     found = play(sensor, words, np.full(len(words), period))

@@ -13,7 +13,7 @@ from sim.icarus import run_bench, to_verilog
 
 CLOCK, BUS = 3_200_000, 100_000
 BIT = CLOCK // BUS
-WRITES = [Write(0x12, 0x80), Write(0, 20, pause=True), Write(0x00, 0xFF), Write(0xA5, 0x5A)]
+WRITES = [Write(0x12, 0x80), Write(0, 20, pause=True), Write(0xA5, 0x5A)]
 SENT = [(w.address, w.value) for w in WRITES if not w.pause]
 NONE = np.zeros((0, 2), np.int64)
 
@@ -49,17 +49,16 @@ def test_wide_addresses() -> None:
 
 def test_retries() -> None:
     """Transfers that are not acknowledged are made again, and only those."""
-    found = sequence(silent=np.array([1, 2, 4]))
+    found = sequence(silent=np.array([0, 2, 3]))
     check(found)
     assert found["transfers"] == len(SENT) + 3
 
 
-@pytest.mark.parametrize("retries", [0, 2])
-def test_no_answer(retries: int) -> None:
+def test_no_answer() -> None:
     """A sensor that stops answering: an error that names the register."""
-    found = sequence(silent=np.arange(1, 40), retries=retries)
+    found = sequence(silent=np.arange(1, 40), retries=2)
     assert (found["done"], found["error"], found["failed"]) == (0, 1, 2)
-    assert found["transfers"] == 1 + 1 + retries
+    assert found["transfers"] == 1 + 1 + 2
     assert [tuple(row) for row in found["written"].tolist()] == SENT[:1]
 
 
