@@ -20,7 +20,7 @@ FRONT = [kind for kind in KINDS if kind not in ("reset", "results unread")]
 """Faults of which the front end alone can show what comes."""
 PERIOD = 30_000
 """Of pclk in picoseconds at most, here: the simulator is slow, and stops are longer elsewhere."""
-CASES = 27
+CASES = 20
 CAMPAIGN = 330
 
 
