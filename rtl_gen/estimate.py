@@ -35,7 +35,7 @@ class FrameCycles:
     interval: int
 
 
-class _Lines:
+class Lines:
     """The row interface: when each row is complete, given when earlier ones are freed."""
 
     def __init__(self, build: Build, start: int) -> None:
@@ -87,7 +87,7 @@ class _Engine:
         self.writes += (first + times).tolist() + (first + pooled_times(plan, self.params)).tolist()
         return first
 
-    def run_lines(self, plan: LayerPlan, lines: _Lines, row: int, ready: int = 0) -> None:
+    def run_lines(self, plan: LayerPlan, lines: Lines, row: int, ready: int = 0) -> None:
         """Runs the layer that reads the line buffer from row `row` on; each output row waits for its last input row."""
         self.fetch = max(self.fetch + 1 + plan.delay, ready) + 1
         for y in range(plan.op.out_rows):
@@ -133,14 +133,19 @@ def _decided(plan: LayerPlan, params: EngineParams, first: int) -> int:
 
 
 def estimate(
-    build: Build, frames: int = 3, ran: Sequence[Sequence[bool]] | None = None, *, start: int = 0
+    build: Build,
+    frames: int = 3,
+    ran: Sequence[Sequence[bool]] | None = None,
+    *,
+    start: int = 0,
+    lines: Lines | None = None,
 ) -> list[FrameCycles]:
     """Cycles of each of the first frames of a stream without pauses, from reset.
 
     `ran`: for each frame which of its steps are made, for frames under early termination; all without. `start`: cycles
-    after reset without a pixel.
+    after reset without a pixel. `lines`: another row interface, as that behind a sensor.
     """
-    lines = _Lines(build, start)
+    lines = lines or Lines(build, start)
     engines = [_Engine(e) for e in build.engines]
     heads, back = engines[0], engines[-1]
     steps, rows = build.params.steps, build.params.rows

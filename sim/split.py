@@ -15,10 +15,11 @@ CHUNK = 150
 _LOCAL = re.compile(r"^\t(value<\d+> \w+;)$")
 
 
-def split_eval(source: str, units: int, top: str = "p_rasca") -> list[str]:
+def split_eval(source: str, units: int, top: str = "p_rasca", *, clocks: bool = False) -> list[str]:
     """The source with `top::eval` split over so many files, to be compiled side by side; the first one has the rest.
 
-    `eval` is made to stand for one rising clock edge: callers call `eval`, look at the outputs, and call `commit`.
+    `eval` is made to stand for one rising clock edge: callers call `eval`, look at the outputs, and call `commit`. With
+    `clocks` it looks for the edges itself, of any number of clocks, and callers call `step`, which evaluates once.
     Raises ValueError where the source does not look as expected.
     """
     head = f"bool {top}::eval(performer *performer) {{\n"
@@ -40,16 +41,20 @@ def split_eval(source: str, units: int, top: str = "p_rasca") -> list[str]:
             statements[-1] += "\n" + line
     edges = [s.split()[1] for s in statements if s.startswith("\tbool posedge_")]
     statements = [s for s in statements if not s.startswith(("\tbool ", "\treturn "))]
-    if len(edges) != 1 or any("converged" in s for s in statements):
+    if (len(edges) != 1 and not clocks) or any("converged" in s for s in statements):
         raise ValueError("not a design of one clock without feedback")
     chunks = [statements[i : i + CHUNK] for i in range(0, len(statements), CHUNK)]
     declared = [f"void eval_{i}(performer *performer);" for i in range(len(chunks))]
-    edge = f"\tconstexpr bool {edges[0]} = true;\n"
+    edge, looks = f"\tconstexpr bool {edges[0]} = true;\n", []
+    if clocks:
+        members += [f"bool at_{name};" for name in edges]
+        edge = "".join(f"\tconst bool {name} = at_{name};\n" for name in edges)
+        looks = [f"\tat_{name} = {name}();" for name in edges]
     functions = [
         f"void {top}::eval_{i}(performer *performer) {{\n{edge}" + "\n".join(chunk) + "\n}\n"
         for i, chunk in enumerate(chunks)
     ]
-    calls = "\n".join([*(f"\teval_{i}(performer);" for i in range(len(chunks))), "\treturn true;"])
+    calls = "\n".join([*looks, *(f"\teval_{i}(performer);" for i in range(len(chunks))), "\treturn true;"])
     stateful = opening + "\n".join(f"\t{m}" for m in (*members, *declared)) + "\n"
     before = before.replace(opening, stateful)
     declarations = declarations.replace(opening, stateful)

@@ -1,0 +1,158 @@
+"""Whether an accelerator keeps up with a sensor, which cannot wait.
+
+The estimator's engines (:mod:`rtl_gen.estimate`) are run behind a row interface whose rows come when the sensor sends
+them. A row that comes while the line buffer is full waits in the front end's FIFO; if it waits for longer than the
+FIFO has room for, pixels are lost and the accelerator is refused. All steps of every frame are taken to be computed;
+with a rule of early termination a step waits for the verdict on the one before, which takes longer and is what counts.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+from math import ceil
+
+from rasca_hw.camera.dvp import DEPTH
+from rasca_nn.errors import RascaError
+from rtl_gen.build import Build
+from rtl_gen.estimate import Lines, estimate
+from rtl_gen.sensor import Sensor
+
+CROSSING = 6
+"""Cycles from the clock of pclk in which a pixel is complete to its first possible cycle at the crop's output."""
+FRAMES = 4
+"""Frames in a row that are looked at: what one leaves over, the next one meets."""
+
+
+class RealTimeError(RascaError):
+    """The accelerator is too slow for the sensor; the message says by how much, and the remedy."""
+
+
+@dataclass(frozen=True)
+class RealTime:
+    """How an accelerator stands to a sensor.
+
+    group_cycles : cycles in which the sensor sends the rows of a group.
+    step_cycles : cycles a step takes in a stream without pauses, rounded up.
+    margin : share of the group's time that is left, in per cent; negative where only the blanking makes up for it.
+    waiting, depth : the most events that wait in the FIFO, and how many may.
+    latency : cycles from the end of the last row's line to the result.
+    """
+
+    sensor: str
+    clock_mhz: float
+    group_cycles: int
+    step_cycles: int
+    margin: float
+    waiting: int
+    depth: int
+    latency: int
+
+    @property
+    def latency_us(self) -> float:
+        return self.latency / self.clock_mhz
+
+    @property
+    def fits(self) -> bool:
+        return self.waiting <= self.depth
+
+
+class _SensorLines(Lines):
+    """The row interface behind a sensor; `waits` are the cycles that each row waited before it was taken."""
+
+    def __init__(self, build: Build, sensor: Sensor, ratio: Fraction, *, left: int, top: int, factor: int) -> None:
+        super().__init__(build, 0)
+        self.sensor = sensor
+        self.ratio = ratio
+        self.left, self.top, self.factor = left, top, factor
+        self.waits: list[int] = []
+        self.row_clocks: list[tuple[int, int]] = []
+
+    def cycle(self, clocks: int) -> int:
+        """The cycle after so many clocks of pclk."""
+        return ceil(clocks * self.ratio) + CROSSING
+
+    def row(self, index: int) -> int:
+        """First cycle in which row `index`, counted over all frames, is available."""
+        sensor = self.sensor
+        pixel = sensor.format.value.clocks
+        while len(self.complete) <= index:
+            row = len(self.complete)
+            frame, line = divmod(row, self.used_rows)
+            line = self.top + (line + 1) * self.factor - 1
+            start = sensor.blank_clocks + sensor.before_clocks + frame * sensor.frame_clocks
+            start += line * sensor.line_clocks
+            begins = self.cycle(start + (self.left + self.factor) * pixel)
+            free = self.freed[row - self.capacity] if row >= self.capacity else 0
+            self.waits.append(max(0, free - begins))
+            if row % self.used_rows == 0:
+                self.first_pixel.append(max(begins, free))
+            ends = start + sensor.width * pixel
+            if (row + 1) % self.used_rows == 0:
+                # The last pixel is held until the sensor's frame has ended.
+                ends = (frame + 1) * sensor.frame_clocks
+                self.ended.append(max(self.cycle(ends), free))
+            self.complete.append(max(self.cycle(ends), free) + 3)
+        return self.complete[index]
+
+
+def real_time(
+    build: Build,
+    sensor: Sensor,
+    *,
+    left: int,
+    top: int,
+    factor: int,
+    clock_mhz: float | None = None,
+    depth: int = DEPTH,
+    rule: bool = False,
+) -> RealTime:
+    """Replays frames of the sensor.
+
+    Parameters
+    ----------
+    left, top, factor : of the window, see :class:`rasca_hw.camera.crop.Crop`.
+    clock_mhz : of the accelerator; the target's by default.
+    depth : of the front end's FIFO.
+    rule : whether early termination may be switched on.
+    """
+    clock = Fraction(clock_mhz if clock_mhz is not None else build.target.clock_mhz)
+    ratio = clock / Fraction(sensor.pclk_mhz)
+    params = build.params
+    ran = [[True] * params.steps] * FRAMES if rule else None
+    lines = _SensorLines(build, sensor, ratio, left=left, top=top, factor=factor)
+    frames = estimate(build, FRAMES, ran, lines=lines)
+    step = ceil(estimate(build, FRAMES, ran)[-1].interval / params.steps)
+    group = params.rows * factor * sensor.line_clocks * ratio
+    per_pixel = sensor.format.value.clocks * ratio
+    return RealTime(
+        sensor=sensor.name,
+        clock_mhz=float(clock),
+        group_cycles=int(group),
+        step_cycles=step,
+        margin=float(100 * (1 - step / group)),
+        waiting=ceil(max(lines.waits) / per_pixel),
+        depth=depth,
+        latency=max(frame.latency for frame in frames),
+    )
+
+
+def check_real_time(found: RealTime) -> RealTime:
+    """Returns it, or raises RealTimeError where pixels would be lost."""
+    if found.fits:
+        return found
+    clock = found.clock_mhz * found.step_cycles / found.group_cycles
+    if found.step_cycles > found.group_cycles:
+        too_slow = (
+            f"a step takes {found.step_cycles} cycles at {found.clock_mhz:g} MHz, and {found.sensor} sends its rows in "
+            f"{found.group_cycles}, {-found.margin:.1f} % less"
+        )
+    else:
+        too_slow = (
+            f"a step takes {found.step_cycles} of the {found.group_cycles} cycles at {found.clock_mhz:g} MHz in which "
+            f"{found.sensor} sends its rows, but at times {found.waiting} pixels wait where {found.depth} can"
+        )
+    raise RealTimeError(
+        f"{too_slow}; use a clock of {ceil(clock * 1.02)} MHz or more, a larger array, more line_rows, a larger FIFO, "
+        "or a slower pclk"
+    )

@@ -1,0 +1,143 @@
+"""Sensors: what arrives at a camera's pins in each of its modes, read from sensors.toml or a file of the same form."""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from fpga.names import nearest
+from rasca_hw.camera.pixels import Format
+from rasca_nn.errors import RascaError
+
+BUILT_IN = Path(__file__).with_name("sensors.toml")
+WAIT = -1
+"""Address of an entry of `registers` that is a pause, in microseconds."""
+MAX_WAIT_US = 1_000_000
+MAX_SIZE = 4096
+
+
+class SensorError(RascaError):
+    """A sensor that is unknown or malformed; the message is one line."""
+
+
+@dataclass(frozen=True)
+class Register:
+    """A register's address and value, or a pause (address :data:`WAIT`, value in microseconds), and what it is for."""
+
+    address: int
+    value: int
+    purpose: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sensor:
+    """A sensor in one of its modes; see sensors.toml for the fields."""
+
+    name: str
+    format: Format
+    high_first: bool
+    vsync_blank: bool
+    href_active: bool
+    falling: bool
+    width: int
+    height: int
+    pclk_mhz: float
+    line_clocks: int
+    blank_clocks: int
+    before_clocks: int
+    after_clocks: int
+    address: int
+    wide_addresses: bool
+    registers: tuple[Register, ...]
+
+    @property
+    def frame_clocks(self) -> int:
+        """Clocks of pclk from one frame's start to the next's."""
+        return self.blank_clocks + self.before_clocks + self.height * self.line_clocks + self.after_clocks
+
+    @property
+    def frames_per_second(self) -> float:
+        return self.pclk_mhz * 1e6 / self.frame_clocks
+
+
+def sensor_names() -> list[str]:
+    """The built-in sensors."""
+    return list(tomllib.loads(BUILT_IN.read_text()))
+
+
+def load_sensor(name: str) -> Sensor:
+    """A built-in sensor by name, or the only one in a .toml file. Raises SensorError."""
+    path = Path(name)
+    if path.suffix != ".toml":
+        tables = tomllib.loads(BUILT_IN.read_text())
+        if name not in tables:
+            raise SensorError(nearest("sensor", name, tables) + ", or a .toml file")
+        return _sensor(name, tables[name])
+    try:
+        tables = tomllib.loads(path.read_text())
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
+        raise SensorError(f"sensor file {name}: {error}") from None
+    if len(tables) != 1:
+        raise SensorError(f"sensor file {name} must hold one table, not {len(tables)}")
+    ((name, table),) = tables.items()
+    return _sensor(name, table)
+
+
+def _sensor(name: str, table: Any) -> Sensor:
+    if not isinstance(table, dict):
+        raise SensorError(f"sensor {name} must be a table, not {table!r}")
+    known = [f.name for f in fields(Sensor) if f.name != "name"]
+    for key in table:
+        if key not in known:
+            raise SensorError(f"sensor {name}: {nearest('key', key, known)}")
+    for key in known:
+        if key not in table:
+            raise SensorError(f"sensor {name}: {key} is missing")
+    values = {key: _value(name, key, value) for key, value in table.items()}
+    sensor = Sensor(name=name, **values)
+    line = sensor.width * sensor.format.value.clocks
+    if sensor.line_clocks <= line:
+        raise SensorError(f"sensor {name}: line_clocks must be more than the line's {line}, not {sensor.line_clocks}")
+    return sensor
+
+
+def _value(name: str, key: str, value: Any) -> Any:
+    """A key's value, checked. Raises SensorError."""
+
+    def refuse(wanted: str) -> SensorError:
+        return SensorError(f"sensor {name}: {key} must be {wanted}, not {value!r}")
+
+    if key == "format":
+        formats = [f.name.lower() for f in Format]
+        if value not in formats:
+            raise refuse(f"one of {', '.join(formats)}")
+        return Format[value.upper()]
+    if key == "registers":
+        return _registers(name, value)
+    if key in ("high_first", "vsync_blank", "href_active", "falling", "wide_addresses"):
+        if not isinstance(value, bool):
+            raise refuse("true or false")
+        return value
+    if isinstance(value, bool) or not isinstance(value, int | float if key == "pclk_mhz" else int):
+        raise refuse("a number")
+    high = {"pclk_mhz": 500, "width": MAX_SIZE, "height": MAX_SIZE, "address": 0x7F}.get(key, 1 << 30)
+    if not 0 < value <= high:
+        raise refuse(f"more than 0 and at most {high}")
+    return value
+
+
+def _registers(name: str, entries: Any) -> tuple[Register, ...]:
+    """The register list, checked. Raises SensorError."""
+    found = []
+    for i, entry in enumerate(entries if isinstance(entries, list) else [entries]):
+        types = [type(part) for part in entry] if isinstance(entry, list) else []
+        if types != [int, int, str]:
+            raise SensorError(f'sensor {name}: register {i} must be [address, value, "purpose"], not {entry!r}')
+        address, value, purpose = entry
+        limit = MAX_WAIT_US if address == WAIT else 0xFF
+        if not WAIT <= address <= 0xFFFF or not 0 <= value <= limit:
+            raise SensorError(f"sensor {name}: register {i} has an address or value out of range: {entry!r}")
+        found.append(Register(address, value, purpose))
+    return tuple(found)

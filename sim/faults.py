@@ -1,0 +1,256 @@
+"""Faults at a sensor's pins: random ones from a seed, and what may come of them.
+
+A case is a good frame, a frame with one fault, and a good frame. The good frames' results must be exact, and the one
+between must be exact for the picture that was sent, or be marked.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rtl_gen.sensor import Sensor
+from sim.camera import HREF, RESET, VSYNC, Image, Window, frame_end, frame_pins, from_grey, from_rgb565, seen
+
+Words = NDArray[np.uint16]
+NO_CLOCK = 0
+"""Period of a word that is a cycle of the accelerator and not of pclk; see sim/pins.cc."""
+
+
+@dataclass(frozen=True)
+class FaultCase:
+    """Words and periods at the pins, and what must come.
+
+    images : of the good frames, of the last one at the end.
+    harmless : the picture of the bad frame if a result without marks may come of it.
+    marked : whether a marked result must come.
+    whole : whether every good frame's result must come (a reader that sleeps loses some).
+    reads : cycles in which results are read, and in which they are not.
+    """
+
+    kind: str
+    about: str
+    words: Words
+    periods: NDArray[np.uint32]
+    images: tuple[Image, Image]
+    harmless: Image | None
+    marked: bool
+    whole: bool = True
+    reads: tuple[int, int] = (1, 0)
+
+    @property
+    def pairs(self) -> NDArray[np.uint32]:
+        """As :meth:`sim.pins.PinSimulator.run` takes them."""
+        return np.stack([self.words.astype(np.uint32), self.periods], axis=1)
+
+
+@dataclass
+class Bad:
+    """The bad frame while it is made: parts as :func:`sim.camera.frame_pins` gives them, lines from 1 on."""
+
+    sensor: Sensor
+    image: Image
+    rng: np.random.Generator
+    parts: list[Words]
+    about: str = ""
+    harmless: Image | None = None
+    marked: bool = True
+    stops: list[tuple[int, int]] = field(default_factory=list)
+    resets: tuple[int, int] | None = None
+    reads: tuple[int, int] = (1, 0)
+
+    def line(self) -> int:
+        """A random line's part."""
+        return int(self.rng.integers(1, self.sensor.height + 1))
+
+    @property
+    def length(self) -> int:
+        """Clocks of a line's pixels."""
+        return self.sensor.width * self.sensor.format.value.clocks
+
+    def clock(self) -> tuple[int, int]:
+        """A random clock of the frame: part and clock in it."""
+        part = int(self.rng.integers(len(self.parts)))
+        return part, int(self.rng.integers(len(self.parts[part])))
+
+
+def missing_line(bad: Bad) -> None:
+    at = bad.line()
+    bad.about = f"line {at}"
+    del bad.parts[at]
+
+
+def silent_line(bad: Bad) -> None:
+    """Its time passes, and href stays low."""
+    at = bad.line()
+    bad.about = f"line {at}"
+    bad.parts[at] = np.full_like(bad.parts[at], bad.parts[at][-1])
+
+
+def extra_line(bad: Bad) -> None:
+    at = bad.line()
+    bad.about = f"line {at} twice"
+    bad.parts.insert(at, bad.parts[at])
+
+
+def short_line(bad: Bad) -> None:
+    at, lost = bad.line(), int(bad.rng.integers(1, bad.length + 1))
+    bad.about = f"line {at}, {lost} clocks"
+    begin = int(bad.rng.integers(bad.length - lost + 1))
+    bad.parts[at] = np.delete(bad.parts[at], np.s_[begin : begin + lost])
+
+
+def long_line(bad: Bad) -> None:
+    at, more = bad.line(), int(bad.rng.integers(1, 2 * bad.sensor.width))
+    bad.about = f"line {at}, {more} clocks"
+    begin = int(bad.rng.integers(bad.length))
+    bad.parts[at] = np.insert(bad.parts[at], begin, np.repeat(bad.parts[at][begin], more))
+
+
+def vsync(bad: Bad) -> None:
+    """A pulse of vsync after the first line, at any clock."""
+    part = int(bad.rng.integers(2, len(bad.parts)))
+    at, length = int(bad.rng.integers(len(bad.parts[part]))), int(bad.rng.integers(1, 9))
+    bad.about = f"part {part}, clock {at}, {length} clocks"
+    bad.parts[part] = bad.parts[part].copy()
+    bad.parts[part][at : at + length] ^= VSYNC
+    # Behind the last line it ends the frame a little early.
+    bad.marked = part <= bad.sensor.height
+    bad.harmless = None if bad.marked else bad.image
+
+
+def href(bad: Bad) -> None:
+    """A glitch of href at any clock."""
+    part, at = bad.clock()
+    length = int(bad.rng.integers(1, 4))
+    bad.about = f"part {part}, clock {at}, {length} clocks"
+    bad.parts[part] = bad.parts[part].copy()
+    bad.parts[part][at : at + length] ^= HREF
+
+
+def stopped_clock(bad: Bad) -> None:
+    for _ in range(int(bad.rng.integers(1, 4))):
+        bad.stops.append((int(bad.rng.integers(sum(map(len, bad.parts)))), int(bad.rng.integers(1, 40)) * 1_000_000))
+    bad.about = ", ".join(f"clock {at} for {time // 1_000_000} us" for at, time in bad.stops)
+    bad.harmless, bad.marked = bad.image, False
+
+
+def stuck_data(bad: Bad) -> None:
+    """A data line that keeps its level from some line on: nobody can know, the result is that of what was sent."""
+    at, line = bad.line(), int(bad.rng.integers(bad.sensor.format.value.lines))
+    level = int(bad.rng.integers(2))
+    bad.about = f"D[{line}] at {level} from line {at}"
+    for part in range(at, len(bad.parts)):
+        words = bad.parts[part]
+        bad.parts[part] = words | np.uint16(1 << line) if level else words & np.uint16(0xFFFF ^ (1 << line))
+    lines = np.stack([part[: bad.length] & 0xFF for part in bad.parts[1 : bad.sensor.height + 1]])
+    bad.harmless, bad.marked = decode(bad.sensor, lines), False
+
+
+def reset(bad: Bad) -> None:
+    at, cycles = int(bad.rng.integers(sum(map(len, bad.parts)))), int(bad.rng.integers(1, 20))
+    bad.about = f"clock {at} for {cycles} cycles"
+    bad.resets, bad.marked = (at, cycles), False
+
+
+def unread(bad: Bad) -> None:
+    """Results that are read for one cycle in many."""
+    bad.reads = (1, int(bad.rng.integers(1, 60)) * 1000)
+    bad.about = f"{bad.reads[1]} cycles"
+    bad.harmless, bad.marked = bad.image, False
+
+
+KINDS: dict[str, Callable[[Bad], None]] = {
+    "missing line": missing_line,
+    "silent line": silent_line,
+    "extra line": extra_line,
+    "short line": short_line,
+    "long line": long_line,
+    "vsync in mid-frame": vsync,
+    "href glitch": href,
+    "pclk stops": stopped_clock,
+    "stuck data": stuck_data,
+    "reset": reset,
+    "results unread": unread,
+}
+
+
+def decode(sensor: Sensor, lines: NDArray[Any]) -> Image:
+    """The picture of what is on the data lines in each clock, [h, clocks]."""
+    bus = sensor.format.value
+    shifts = np.arange(bus.clocks) * bus.lines
+    if sensor.high_first:
+        shifts = shifts[::-1]
+    parts = lines.reshape(len(lines), sensor.width, bus.clocks).astype(np.int64) & ((1 << bus.lines) - 1)
+    values = (parts << shifts).sum(-1)
+    return from_grey(values.astype(np.uint8)) if bus.grey else from_rgb565(values.astype(np.uint16))
+
+
+def draw(sensor: Sensor, images: Sequence[Image], seed: int, number: int, kinds: Sequence[str] = ()) -> FaultCase:
+    """Case `number` of a seed: kinds take turns, everything else is random. `images`: pictures to choose from."""
+    rng = np.random.default_rng([seed, number])
+    names = kinds or tuple(KINDS)
+    kind = names[number % len(names)]
+    first, middle, last = (images[i] for i in rng.permutation(len(images))[:3])
+    bad = Bad(sensor, seen(sensor, middle), rng, frame_pins(sensor, middle))
+    KINDS[kind](bad)
+    before = np.concatenate(frame_pins(sensor, first))
+    words = np.concatenate([before, *bad.parts, *frame_pins(sensor, last), frame_end(sensor)])
+    periods = np.full(len(words), round(5e5 / sensor.pclk_mhz) * 2, np.uint32)
+    for at, time in bad.stops:
+        periods[len(before) + at] = time
+    if bad.resets:
+        at, cycles = len(before) + bad.resets[0], bad.resets[1]
+        words = np.insert(words, at, [RESET] * cycles + [0])
+        periods = np.insert(periods, at, [NO_CLOCK] * (cycles + 1))
+    return FaultCase(
+        kind=kind,
+        about=f"seed {seed}, case {number}, {kind}: {bad.about}",
+        words=words,
+        periods=periods,
+        images=(seen(sensor, first), seen(sensor, last)),
+        harmless=bad.harmless,
+        marked=bad.marked,
+        whole=kind != "results unread",
+        reads=bad.reads,
+    )
+
+
+def judge(case: FaultCase, window: Window, found: Sequence[tuple[int, Any]], answer: Callable[[Image], Any]) -> str:
+    """ "exact" or "marked", or what is wrong.
+
+    Parameters
+    ----------
+    found : flags and answer of each result, in order.
+    answer : what must come of a window without flags.
+    """
+    first, last = (answer(window.apply(image)) for image in case.images)
+    allowed = [first, last] + ([answer(window.apply(case.harmless))] if case.harmless is not None else [])
+    wrong = [i for i, (flags, got) in enumerate(found) if not flags and got not in allowed]
+    if wrong:
+        return f"result {wrong[0]} is wrong and not marked"
+    if not found:
+        return "no result"
+    if case.whole and found[-1] != (0, last):
+        return "the good frame behind it is not exact"
+    if case.whole and case.kind != "reset" and found[0] != (0, first):
+        return "the good frame before it is not exact"
+    marked = any(flags for flags, _ in found)
+    if case.marked and not marked:
+        return "not marked"
+    if case.harmless is not None and case.whole and (marked or len(found) != 3):
+        return "marked without need" if marked else f"{len(found)} results"
+    return "marked" if marked else "exact"
+
+
+def table(verdicts: Iterable[tuple[str, str]]) -> list[tuple[str, int, int, int, int]]:
+    """For each kind of (kind, verdict): cases, marked, exact, wrong."""
+    counts: dict[str, Counter[str]] = {}
+    for kind, verdict in verdicts:
+        counts.setdefault(kind, Counter())[verdict if verdict in ("marked", "exact") else "wrong"] += 1
+    return [(kind, c.total(), c["marked"], c["exact"], c["wrong"]) for kind, c in counts.items()]
