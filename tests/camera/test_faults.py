@@ -29,6 +29,7 @@ def front_source() -> str:
     return to_verilog(front_end(SMALL, SMALL_WINDOW, ROWS))
 
 
+@pytest.mark.slow
 def test_front_end() -> None:
     """Each kind at the front end on Icarus, as the row interface sees its pixels."""
     images = [photo(SMALL, i) for i in range(5)]

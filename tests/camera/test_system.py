@@ -58,6 +58,7 @@ def expected(made: Build, sensor: Sensor, window: Window, images: list[Image]) -
     return [logits(made.model, window.apply(seen(sensor, image))) for image in images]
 
 
+@pytest.mark.slow
 def test_icarus() -> None:
     """Two frames, as Verilog."""
     made = tiny()
