@@ -138,7 +138,7 @@ def test_reload_at_any_time(quad: bool) -> None:
 def test_a_flash_that_is_not_awake_yet() -> None:
     """The model holds the loader to the pause."""
     image = weight_image(words(6), model_hash=HASH)
-    outcome = boot(image, count=6, quad=False, wake=WAKE // 4)
+    outcome = boot(image, count=6, quad=False, wake=WAKE - 2)
     assert outcome["error"].tolist() == [BootError.MISSING.value]
     assert not outcome["done"].any()
 
