@@ -25,6 +25,7 @@ COMMANDS = [
     "bitstream",
     "run",
     "doctor",
+    "program",
 ]
 """Users' scripts depend on these names."""
 
