@@ -8,11 +8,13 @@ The CRC is that of zlib and Ethernet. All of the header is known when the hardwa
 constants; a change in any byte of the image is an error.
 """
 
-# No `from __future__ import annotations`: the annotations of an enum's base must not be strings either.
+from __future__ import annotations
+
+from enum import IntEnum
 from typing import Any
 
 from amaranth.hdl import Array, Cat, Const, Elaboratable, Module, ResetInserter, Signal
-from amaranth.lib import enum, wiring
+from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from .crc import Crc32
@@ -36,7 +38,7 @@ STEPS = 8 // CRC_STEP
 """Cycles a byte."""
 
 
-class BootError(enum.Enum, shape=3):
+class BootError(IntEnum):
     """Why the weights are not there."""
 
     NONE = 0

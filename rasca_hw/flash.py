@@ -98,7 +98,7 @@ class FlashReader(wiring.Component):
 
         with m.FSM():
             with m.State("idle"):
-                m.d.sync += [flash.cs_n.eq(1), flash.clk.eq(0), byte.valid.eq(0)]
+                m.d.sync += [flash.cs_n.eq(1), flash.clk.eq(0)]
                 m.d.sync += [wait.eq(0), position.eq(0), count.eq(0)]
                 with m.If(self.run):
                     m.next = "pause"
@@ -135,6 +135,8 @@ class FlashReader(wiring.Component):
                     ]
                 with m.If(~self.run):
                     m.next = "idle"
+        with m.If(~self.run):
+            m.d.sync += byte.valid.eq(0)
         bit = Array([Const(b, 1) for b in bits])[position]
         # /WP and /HOLD are 1 as long as the flash may take them for that.
         m.d.comb += [flash.dq_out.eq(Cat(bit, 0, 1, 1)), flash.dq_enable.eq(Cat(~released, 0, ~released, ~released))]

@@ -65,6 +65,7 @@ class FlashModel:
     def step(self, cs_n: int, clk: int, out: int, enable: int) -> int:
         """The levels of DQ3..DQ0 after the host's pins became these; `enable` says which lines the host drives."""
         self._now += 1
+        shown = self._mask
         if cs_n:
             if self._selected:
                 self._finish()
@@ -84,8 +85,10 @@ class FlashModel:
             elif self._clock and not clk:
                 self._fall()
         self._clock = clk
-        if enable & self._mask:
-            raise FlashError(f"lines {enable & self._mask:04b} driven from both sides")
+        # A flash lets go of its lines a moment after chip select has risen.
+        both = enable & (self._mask | (shown if cs_n else 0))
+        if both:
+            raise FlashError(f"lines {both:04b} driven from both sides")
         noise = self._noise.getrandbits(4) & ~enable & ~self._mask
         return out & enable | self._value & self._mask | noise
 

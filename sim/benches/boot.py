@@ -67,7 +67,7 @@ async def tries(dut: Any) -> None:
     given = case.load()
     dut.reload.value = 0
     dut.flash__dq_in.value = 0xF
-    flash = FlashModel(wake=given["wake"], quad_enabled=given["quad_enabled"], volatile=given["volatile"])
+    flash = FlashModel(wake=given["wake"])
     board = Board(dut, flash)
     await case.start(dut)
     ends, writes = [], []

@@ -12,16 +12,15 @@ from rasca_hw.rom import LATENCY
 from rasca_hw.spram import BLOCK_WORDS, Spram
 from sim.benches.spram import UNDEFINED
 from sim.icarus import Platform, run_bench, to_verilog
-from sim.ice40 import cell_model
+from sim.ice40 import UP5K, cell_models
 
-UP5K = Platform("iCE40UP5K")
 SHAPES = [(BLOCK_WORDS + 40, 16, UP5K), (2 * BLOCK_WORDS, 32, UP5K), (100, 64, UP5K), (BLOCK_WORDS + 40, 32, None)]
 
 
 def source(memory: Spram, platform: Platform | None) -> str:
     text = to_verilog(memory, platform)
     assert text.count("SB_SPRAM256KA") == (memory.blocks if platform else 0)
-    return text + cell_model("SB_SPRAM256KA") if platform else text
+    return text + cell_models("SB_SPRAM256KA") if platform else text
 
 
 def accesses(memory: Spram, rng: np.random.Generator) -> NDArray[np.int64]:
