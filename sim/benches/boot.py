@@ -33,11 +33,12 @@ class Board:
         self.lines.value = self.flash.step(*(int(pin.value) for pin in self.pins))
 
     async def watch_writes(self) -> None:
-        """For as long as the bench runs; `write` is never 1 in two cycles in a row."""
+        """For as long as the bench runs; `write` is never 1 in two cycles in a row. Glitches of a netlist do not count."""
         while True:
             await RisingEdge(self.dut.write)
             await RisingEdge(self.dut.clk)
-            self.writes.append((int(self.dut.address.value), int(self.dut.word.value)))
+            if int(self.dut.write.value):
+                self.writes.append((int(self.dut.address.value), int(self.dut.word.value)))
             await ReadOnly()
             assert not int(self.dut.write.value), "one write, two cycles"
 
@@ -45,6 +46,7 @@ class Board:
         """For as long as the bench runs."""
         while True:
             await ValueChange(self.dut.error)
+            await ReadOnly()
             self.errors.append(int(self.dut.error.value))
 
     async def reload(self) -> None:
@@ -68,8 +70,8 @@ async def tries(dut: Any) -> None:
     dut.reload.value = 0
     dut.flash__dq_in.value = 0xF
     flash = FlashModel(wake=given["wake"])
-    board = Board(dut, flash)
     await case.start(dut)
+    board = Board(dut, flash)
     ends, writes = [], []
     for number, content in enumerate(given["contents"]):
         flash.content = bytearray(given["offset"]) + bytearray(content)

@@ -13,6 +13,7 @@ from fpga.flash_image import weight_image
 from rasca_hw.boot import BootError, BootLoader
 from sim.flash_model import QUAD_ENABLE
 from sim.icarus import IcarusError, run_bench, to_verilog
+from sim.ice40 import netlist
 
 HASH = 0x89ABCDEF
 WAKE = 12
@@ -35,7 +36,7 @@ def boot(*contents: bytes, count: int, quad: bool, broken_off: Sequence[int] = (
         "limit": 1000 + 20 * size,
         "broken_off": np.array(broken_off or [0] * len(contents)),
     }
-    return run_bench(to_verilog(loader), "boot", case)
+    return run_bench(source(loader), "boot", case)
 
 
 def written(outcome: dict[str, NDArray[Any]], number: int) -> list[list[int]]:
@@ -118,6 +119,17 @@ def test_bad_images() -> None:
     seen = dict(zip(kinds, outcome["error"].tolist(), strict=False))
     assert seen == {name: error for name, (_, error) in kinds.items()}
     check_whole(outcome, len(kinds), words(6))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("quad", [False, True])
+def test_netlist(quad: bool) -> None:
+    """What Yosys makes of the loader for an UP5K finds each corrupted byte too, and copies what is right."""
+    image = weight_image(words(6), model_hash=HASH)
+    bad = corrupted(image)
+    outcome = boot(*bad, image, count=6, quad=quad, source=netlist)
+    assert outcome["error"].tolist() == [*(expected_error(i) for i in range(len(bad))), BootError.NONE]
+    check_whole(outcome, len(bad), words(6))
 
 
 @pytest.mark.parametrize("quad", [False, True])
