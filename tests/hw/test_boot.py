@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -25,7 +25,13 @@ def words(count: int, seed: int = 1) -> list[int]:
     return np.random.default_rng(seed).integers(0, 1 << 16, count).tolist()
 
 
-def boot(*contents: bytes, count: int, quad: bool, broken_off: Sequence[int] = ()) -> dict[str, NDArray[Any]]:
+def boot(
+    *contents: bytes,
+    count: int,
+    quad: bool,
+    broken_off: Sequence[int] = (),
+    source: Callable[[BootLoader], str] = to_verilog,
+) -> dict[str, NDArray[Any]]:
     """One try for each content."""
     loader = BootLoader(model_hash=HASH, words=count, offset=OFFSET, quad=quad, wake_cycles=WAKE, retry_cycles=RETRY)
     size = max(map(len, contents))
