@@ -33,7 +33,7 @@ class Board:
         self.lines.value = self.flash.step(*(int(pin.value) for pin in self.pins))
 
     async def watch_writes(self) -> None:
-        """For as long as the bench runs; `write` is never 1 in two cycles in a row. A netlist's glitches do not count."""
+        """For as long as the bench runs; `write` is never 1 in two cycles in a row. Glitches do not count."""
         while True:
             await RisingEdge(self.dut.write)
             await RisingEdge(self.dut.clk)
