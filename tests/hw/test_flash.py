@@ -10,6 +10,7 @@ import pytest
 from rasca_hw.flash import FlashReader
 from sim.flash_model import FlashModel
 from tests.fpga.line import simulate
+from tests.hw.flash import at_pins
 
 CONTENT = random.Random(4).randbytes(64)
 OFFSET = 5
@@ -24,14 +25,6 @@ def read(
     dut = FlashReader(offset=OFFSET, quad=quad, wake_cycles=wake)
     flash = FlashModel(CONTENT, wake=WAKE - 1, **kind)
     got: list[bytearray] = []
-
-    async def pins(ctx):
-        while True:
-            values = [ctx.get(getattr(dut.flash, name)) for name in ("cs_n", "clk", "dq_out", "dq_enable")]
-            ctx.set(dut.flash.dq_in, flash.step(*values))
-            await ctx.tick()
-            # So that a line is sampled before it changes, whatever the order of the testbenches.
-            await ctx.delay(1e-8)
 
     async def host(ctx):
         for run in range(runs):
@@ -49,7 +42,7 @@ def read(
             ctx.set(dut.run, 0)
             await ctx.tick()
 
-    simulate(dut, host, background=[pins], limit=20_000)
+    simulate(dut, host, background=[at_pins(dut.flash, flash)], limit=20_000)
     return [bytes(g) for g in got]
 
 

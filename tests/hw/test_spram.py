@@ -6,13 +6,19 @@ from typing import Any
 
 import numpy as np
 import pytest
+from amaranth.hdl import Module
 from numpy.typing import NDArray
 
+from fpga.flash_image import weight_image
+from rasca_hw.boot import BootLoader
 from rasca_hw.rom import LATENCY
 from rasca_hw.spram import BLOCK_WORDS, Spram
 from sim.benches.spram import UNDEFINED
+from sim.flash_model import FlashModel
 from sim.icarus import Platform, run_bench, to_verilog
 from sim.ice40 import UP5K, cell_models
+from tests.fpga.line import simulate
+from tests.hw.flash import at_pins
 
 SHAPES = [(BLOCK_WORDS + 40, 16, UP5K), (2 * BLOCK_WORDS, 32, UP5K), (100, 64, UP5K), (BLOCK_WORDS + 40, 32, None)]
 
@@ -69,6 +75,31 @@ def test_spram(words: int, width: int, platform: Platform | None) -> None:
     assert got == wanted
     # Yosys' model shows that a cycle with a write reads nothing.
     assert bool((outcome["word"][LATENCY + 1 : 8] == UNDEFINED).all()) == (platform is not None)
+
+
+@pytest.mark.parametrize(("quad", "width"), [(False, 16), (True, 64)])
+def test_filled_from_flash(quad: bool, width: int) -> None:
+    """Flash, loader and memory together: each word is read as the generator laid it out."""
+    size = 7
+    lanes = np.random.default_rng(width).integers(0, 1 << 16, size * width // 16).tolist()
+    m = Module()
+    m.submodules.memory = spram = Spram(words=size, width=width)
+    m.submodules.loader = loader = BootLoader(model_hash=1, words=len(lanes), offset=3, quad=quad, wake_cycles=8)
+    m.d.comb += [spram.write.eq(loader.write), spram.lane_address.eq(loader.address), spram.lane.eq(loader.word)]
+    flash = FlashModel(bytes(3) + weight_image(lanes, model_hash=1), wake=7)
+    read = []
+
+    async def reader(ctx: Any) -> None:
+        while not ctx.get(loader.done):
+            await ctx.tick()
+        for address in range(size):
+            ctx.set(spram.address, address)
+            await ctx.tick().repeat(LATENCY)
+            read.append(ctx.get(spram.word))
+
+    simulate(m, reader, background=[at_pins(loader.flash, flash)], limit=5000)
+    words = np.array(lanes, np.uint16).reshape(size, -1)
+    assert read == [int.from_bytes(word.astype("<u2").tobytes(), "little") for word in words]
 
 
 @pytest.mark.parametrize(("words", "width", "blocks"), [(1, 16, 1), (16384, 32, 2), (16385, 32, 4), (65536, 16, 4)])
