@@ -145,6 +145,15 @@ TOOLS: dict[str, Tool] = {
             programs=("ecppack",),
         ),
         Tool(
+            name="iceprog",
+            purpose="writing the flash of an iCE40 board",
+            install="sudo apt-get install fpga-icestorm",
+            required=False,
+            env="ICEPROG",
+            programs=("iceprog",),
+            version_args=("--help",),
+        ),
+        Tool(
             name="openFPGALoader",
             purpose="loading the bitstream into a board",
             install="sudo apt-get install openfpgaloader",

