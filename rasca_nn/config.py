@@ -7,7 +7,7 @@ Everything downstream (float model, integer model, generator) is derived from a
 from __future__ import annotations
 
 import difflib
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import MISSING, asdict, dataclass, fields, replace
 from typing import Any
 
 from rasca_nn.errors import RascaError
@@ -155,11 +155,11 @@ class RaScaNetConfig:
                 near = difflib.get_close_matches(key, known, n=1)
                 hint = f"; did you mean {near[0]}?" if near else ""
                 raise ConfigError(f"unknown config key {key!r}{hint}")
+        missing = [name for name, f in known.items() if name not in data and f.default is MISSING]
+        if missing:
+            raise ConfigError(f"config: {', '.join(missing)} missing")
         values: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in data.items()}
-        try:
-            return cls(**values)
-        except TypeError as error:
-            raise ConfigError(f"config: {str(error).split(') ')[-1]}") from None
+        return cls(**values)
 
 
 _RELEASED_210 = RaScaNetConfig(

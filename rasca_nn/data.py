@@ -114,6 +114,10 @@ def load_rows(
     return Photos(tuple(rows), images, np.array([row.label for row in rows], np.int64))
 
 
+AUTO = "auto"
+"""The split to measure on: val, or everything where the folder gives no split."""
+
+
 def load_folder(
     folder: Path,
     height: int,
@@ -127,15 +131,18 @@ def load_folder(
 ) -> Photos:
     """The photos of a data folder; of one split, with crops, or only the first ``limit``, where asked.
 
-    A limit takes rows spread evenly over the split, so that both classes and all sources are in it.
+    ``split``: ``train``, ``val``, ``auto`` (val, or all where the folder gives no split) or None for all. A limit takes
+    rows spread evenly over the split, so that both classes and all sources are in it.
     """
     rows = list_rows(folder, crops=crops)
+    if split == AUTO:
+        split = "val" if any(row.divided for row in rows) else None
     if split is not None:
         if split not in SPLITS:
-            raise DataError(f"split must be train or val, not {split!r}")
+            raise DataError(f"split must be train, val or all, not {split!r}")
         rows = [row for row in rows if row.split == split]
         if not rows:
-            raise DataError(f"{folder}: no row of split {split}")
+            raise DataError(f"{folder}: no row of split {split}; see --split")
     if limit is not None:
         if limit < 1:
             raise DataError(f"limit must be at least 1, not {limit}")

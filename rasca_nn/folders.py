@@ -28,14 +28,16 @@ def read_table(table: Path, images: Path, default_source: str = "") -> list[Row]
                 raise DataError(f"{table}:{line}: label must be 0 or 1, not {label!r}")
             if not file or Path(file).is_absolute() or ".." in Path(file).parts:
                 raise DataError(f"{table}:{line}: file must be a path below {images.name}/, not {file!r}")
-            split = item.get("split") or hash_split(file)
+            given = item.get("split")
+            split = given or hash_split(file)
             if split not in SPLITS:
                 raise DataError(f"{table}:{line}: split must be train or val, not {split!r}")
             fold = item.get("fold") or None
             if fold is not None and not fold.isdecimal():
                 raise DataError(f"{table}:{line}: fold must be a whole number, not {fold!r}")
             source = item.get("source_dataset") or default_source
-            rows.append(Row(images, file, int(label), split, source, fold=None if fold is None else int(fold)))
+            place = None if fold is None else int(fold)
+            rows.append(Row(images, file, int(label), split, source, fold=place, divided=bool(given)))
     return rows
 
 
@@ -67,7 +69,8 @@ def read_classes(folder: Path) -> list[Row]:
             place = folder / split / name
             for path in sorted(place.iterdir()) if place.is_dir() else ():
                 if path.suffix.lower() in SUFFIXES:
-                    rows.append(Row(place, path.name, label, split or hash_split(path.name), ""))
+                    where = split or hash_split(path.name)
+                    rows.append(Row(place, path.name, label, where, "", divided=bool(split)))
     return rows
 
 

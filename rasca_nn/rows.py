@@ -28,7 +28,8 @@ class Row:
     """One labelled image file; ``folder`` and ``file`` are kept apart because other tables name ``file``.
 
     ``boxes``: the persons in it as (left, top, right, bottom) in 0..1; None where the layout does not say. ``fold``:
-    the part of the training rows it belongs to, 1 to :data:`FOLDS`; None for by a hash of the file name.
+    the part of the training rows it belongs to, 1 to :data:`FOLDS`; None for by a hash of the file name. ``divided``:
+    whether the layout gives the split; else it is by a hash of the file name.
     """
 
     folder: Path
@@ -38,6 +39,7 @@ class Row:
     source: str
     boxes: tuple[Box, ...] | None = None
     fold: int | None = None
+    divided: bool = True
 
     @property
     def path(self) -> Path:

@@ -37,7 +37,7 @@ class Rule:
     def __post_init__(self) -> None:
         for name, value in (("threshold", self.threshold), ("lower", self.lower)):
             if value is not None and not 0 < value < 1:
-                raise RascaError(f"early termination: {name} must lie between 0 and 1, not {value}")
+                raise RascaError(f"early termination: {name} must be above 0 and below 1, not {value}")
         if not 1 <= self.consecutive <= 255:
             raise RascaError(f"early termination: consecutive must be 1 to 255, not {self.consecutive}")
         if self.lower is not None and self.lower >= self.threshold:
@@ -47,12 +47,14 @@ class Rule:
     def from_dict(cls, data: dict[str, Any]) -> Rule:
         """From plain values. Raises :class:`RascaError` for other keys or values of another type."""
         if data.keys() != {"threshold", "consecutive", "lower"}:
-            raise RascaError(f"early termination: keys must be threshold, consecutive, lower, not {', '.join(data)}")
+            found = ", ".join(data) or "none"
+            raise RascaError(f"early termination: keys must be threshold, consecutive, lower, not {found}")
         for name, value in data.items():
             if value is None and name == "lower":
                 continue
             if isinstance(value, bool) or not isinstance(value, int if name == "consecutive" else int | float):
-                raise RascaError(f"early termination: {name} must be a number, not {value!r}")
+                kind = "an integer from 1 to 255" if name == "consecutive" else "a number"
+                raise RascaError(f"early termination: {name} must be {kind}, not {value!r}")
         return cls(**data)
 
     def limits(self, scale: float) -> tuple[int, int]:

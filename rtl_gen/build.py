@@ -19,6 +19,7 @@ from rtl_gen.lower import (
     product_bits,
     tap_weights,
 )
+from rtl_gen.memory import memories
 from rtl_gen.schedule import LayerPlan, schedule, step_cycles
 from rtl_gen.target import EngineTarget, Target, TargetError
 
@@ -122,6 +123,15 @@ def build(model: Int8Model, target: Target) -> Build:
         raise TargetError(
             f"{config.name} on {target.name} takes {used} multipliers, {used - target.multipliers} more than "
             f"the device's {target.multipliers}; use fewer rows or columns"
+        )
+    uses = memories(params)
+    blocks = sum(use.blocks for use in uses)
+    if blocks > target.block_rams:
+        largest = max(uses, key=lambda use: use.blocks)
+        raise TargetError(
+            f"target {target.name} has {target.block_rams} block RAMs and {config.name} takes {blocks}, "
+            f"{blocks - target.block_rams} too many, {largest.blocks} of them for {largest.owner}'s {largest.use}; "
+            "use a smaller network, fewer line_rows or a larger device"
         )
     return Build(model, target, params, engines)
 

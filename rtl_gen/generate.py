@@ -20,7 +20,7 @@ from rasca_nn.int8_file import Int8Model, accumulator_bounds
 from rtl_gen.build import Build, build
 from rtl_gen.estimate import estimate
 from rtl_gen.memory import MemoryUse, memories
-from rtl_gen.target import Target, TargetError, load_target, target_from_dict
+from rtl_gen.target import load_target, target_from_dict
 
 MANIFEST, VERILOG, MODEL, TARGET, LISTING = "manifest.json", "rasca.v", "model.int8", "target.json", "program.txt"
 FORMAT = 1
@@ -45,7 +45,7 @@ def generate(model_path: Path, target: str, out: Path, *, report: Report = _sile
     names = (
         "read the model",
         "map it to the target",
-        "prove that it fits",
+        "list its memories",
         "count cycles",
         "write Verilog",
         "write the folder",
@@ -67,7 +67,6 @@ def generate(model_path: Path, target: str, out: Path, *, report: Report = _sile
     made = build(model, load_target(target))
     begin()
     uses = memories(made.params)
-    check_fit(uses, made.target)
     begin()
     manifest = describe(made, uses)
     begin()
@@ -92,17 +91,6 @@ def generate(model_path: Path, target: str, out: Path, *, report: Report = _sile
             shutil.rmtree(out)
         folder.replace(out)
     return manifest
-
-
-def check_fit(uses: list[MemoryUse], target: Target) -> None:
-    """Raises TargetError where the memories take more block RAMs than the device has."""
-    blocks = sum(use.blocks for use in uses)
-    if blocks > target.block_rams:
-        largest = max(uses, key=lambda use: use.blocks)
-        raise TargetError(
-            f"target {target.name} has {target.block_rams} block RAMs and the model takes {blocks}, "
-            f"{blocks - target.block_rams} too many; most go to {largest.owner}'s {largest.use} ({largest.blocks})"
-        )
 
 
 def to_verilog(made: Build) -> str:

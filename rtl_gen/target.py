@@ -62,7 +62,9 @@ def load_target(name: str) -> Target:
     if path.suffix == ".toml":
         try:
             tables = tomllib.loads(path.read_text())
-        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
+        except OSError as error:
+            raise TargetError(f"target file {name}: {error.strerror}") from None
+        except (UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
             raise TargetError(f"target file {name}: {error}") from None
         if len(tables) != 1:
             raise TargetError(f"target file {name} must hold one table, not {len(tables)}")
@@ -79,13 +81,15 @@ def load_target(name: str) -> Target:
 
 def target_from_dict(table: dict[str, Any]) -> Target:
     """The inverse of dataclasses.asdict. Raises TargetError."""
-    return _target(str(table.get("name")), {k: v for k, v in table.items() if k != "name"})
+    if not isinstance(table.get("name"), str):
+        raise TargetError(f"target: name must be a text, not {table.get('name')!r}")
+    return _target(table["name"], {k: v for k, v in table.items() if k != "name"})
 
 
 def _target(name: str, table: Any) -> Target:
     if not isinstance(table, dict):
         raise TargetError(f"target {name} must be a table, not {table!r}")
-    values = _checked(f"target {name}", Target, {"name": name, **table})
+    values = _checked(f"target {name}", Target, {"name": name, "array": ARRAYS[0], **table})
     engines = values["engines"]
     if not isinstance(engines, list) or not all(isinstance(e, dict) for e in engines):
         raise TargetError(f"target {name}: engines must be a list of tables")

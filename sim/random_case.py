@@ -106,7 +106,11 @@ class Case:
     def load(cls, path: Path) -> Case:
         """From a file. Raises RascaError, with the file's name, for one that is no case."""
         try:
-            return cls.from_dict(json.loads(path.read_text()))
+            data = json.loads(path.read_text())
+        except (ValueError, RecursionError):
+            raise CaseError(f"{path}: not a case: no JSON") from None
+        try:
+            return cls.from_dict(data)
         except (ValueError, RascaError, RecursionError) as error:
             raise CaseError(f"{path}: {error}") from None
 

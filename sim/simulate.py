@@ -45,7 +45,8 @@ class Simulated:
     `probability` that of the decision and `step` the groups done with then; `cycles` are from the first pixel to the
     decision, `interval` those from the decision before (None for the first frame after a reset), each with its
     estimate; `busy` is the share of the multipliers' cycles with a product that counts, over the interval, else over
-    `cycles`.
+    `cycles`. `active` are the cycles with an array at work, since the decision before; `without_rule` the estimate of
+    `cycles` without early termination, None where that is off.
     """
 
     image: Path
@@ -61,6 +62,8 @@ class Simulated:
     latency: int
     estimated_latency: int
     busy: float
+    active: int
+    without_rule: int | None
     comparison: Comparison
 
     @property
@@ -93,6 +96,8 @@ class Simulated:
             "latency_cycles": self.latency,
             "estimated_latency_cycles": self.estimated_latency,
             "busy": round(self.busy, 4),
+            "active_cycles": self.active,
+            "cycles_without_rule": self.without_rule,
             "compared": self.comparison.compared,
             "mismatches": self.comparison.mismatches,
             "first_mismatch": str(first) if first else None,
@@ -183,6 +188,7 @@ def _run(
     confidences[ran] = probability(build.model, run.confidences["logits"])
     # Writing a register takes a cycle, in which the engines are at work already.
     estimates = estimate(build, frames, ran.tolist() if rule else None, start=len(registers))
+    always = [cycles.frame_cycles for cycles in estimate(build, frames)] if rule else [None] * frames
     found = []
     for f, expected in enumerate(estimates):
         counted = dict(zip(REGISTERS, (int(v) for v in run.counters[f]), strict=False))
@@ -203,6 +209,8 @@ def _run(
                 latency=counted["latency"],
                 estimated_latency=expected.latency,
                 busy=products / (counted["multipliers"] * cycles),
+                active=counted["active"],
+                without_rule=always[f],
                 comparison=comparisons[f],
             )
         )

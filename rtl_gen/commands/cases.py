@@ -46,6 +46,8 @@ def fuzz(args: argparse.Namespace) -> int:
     for name, least in (("cases", 1), ("seed", 0), ("shrink", 0)):
         if getattr(args, name) < least:
             raise RascaError(f"--{name} must be {least} or more, not {getattr(args, name)}")
+    if args.out.exists() and not args.out.is_dir():
+        raise RascaError(f"{args.out}: is a file; give --out a folder for failing cases")
     report: dict[str, Any] = {"seed": args.seed, "cases": 0, "compared": 0, "cycles": 0, "fault": None, "case": None}
     failing = None
     with progress(f"random cases on {args.simulator}") as tell:

@@ -15,7 +15,7 @@ def register(commands: Any) -> None:
     sub = commands.add_parser("thresholds", help="choose the rule of early termination on labelled photos")
     sub.add_argument("model", type=Path, help="integer model (.int8)")
     sub.add_argument("--data", required=True, type=Path, help=DATA_HELP)
-    sub.add_argument("--split", default="val", help="train, val or all; default val")
+    sub.add_argument("--split", default="auto", help="train, val or all; default val, or all where none is given")
     sub.add_argument("--limit", type=int, help="only so many photos, spread evenly")
     sub.add_argument("--threshold", type=float, nargs="+", metavar="P", help="confidences to try; default 0.6 to 0.999")
     sub.add_argument("--consecutive", type=int, nargs="+", metavar="N", help="steps in a row to try; default 1 2 3")

@@ -92,13 +92,17 @@ def _against(cycles: int, estimated: int) -> str:
 def _show(item: Any, picture: Path) -> None:
     """One photo for people."""
     about, comparison = item.to_dict(), item.comparison
-    print(f"{item.image.name}: {about['label']} (class {item.klass}), probability {about['probability']:.4f}")
+    person = f"probability of class 1 {about['probability']:.4f}"
+    print(f"{item.image.name}: {about['label']} (class {item.klass}), {person}")
     print("  confidence after each row group: " + " ".join("-" if isnan(p) else f"{p:.2f}" for p in item.confidence))
     if item.groups < len(item.confidence):
         print(f"  decided after row group {item.step}, {item.groups} of {len(item.confidence)} computed")
+    if item.without_rule is not None:
+        print(f"  arrays at work in {item.active:,} cycles; without the rule the frame takes {item.without_rule:,}")
+    late = f"{item.latency:,} after" if item.latency else "before the end of"
     print(
         f"  {item.cycles:,} cycles from the first pixel to the decision, {_against(item.cycles, item.estimated)}; "
-        f"{item.latency:,} after the last row; multipliers {item.busy:.1%} busy"
+        f"{late} the last row; multipliers {item.busy:.1%} busy"
     )
     if item.interval is not None:
         print(f"  {item.interval:,} since the decision before, {_against(item.interval, item.estimated_interval)}")

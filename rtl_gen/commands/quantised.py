@@ -10,6 +10,7 @@ from typing import Any
 from rtl_gen.commands.output import DATA_HELP, add_json, print_json, print_table, progress
 from rtl_gen.commands.rule import add_rule, rule_from
 
+TARGET = "ecp5-85f"
 PHOTOS = 200
 """Calibration photos where nothing else is asked for."""
 
@@ -32,10 +33,10 @@ def register(commands: Any) -> None:
     sub.add_argument("model", type=Path, help="float model for --engine float, else integer model")
     sub.add_argument("--data", required=True, type=Path, help=DATA_HELP)
     sub.add_argument("--engine", required=True, choices=("float", "int8", "rtl"))
-    sub.add_argument("--split", default="val", help="train, val or all; default val")
+    sub.add_argument("--split", default="auto", help="train, val or all; default val, or all where none is given")
     sub.add_argument("--limit", type=int, help="only so many photos, spread evenly")
     sub.add_argument("--crops", action="store_true", help="the folder's crops too (crops_labels.csv)")
-    sub.add_argument("--target", default="ecp5-85f", help="for --engine rtl; default ecp5-85f")
+    sub.add_argument("--target", help=f"for --engine rtl; default {TARGET}")
     add_rule(sub)
     add_json(sub)
     sub.set_defaults(call=evaluate)
@@ -87,6 +88,8 @@ def evaluate(args: argparse.Namespace) -> int:
     from rasca_nn.termination import TerminatingEngine
 
     rule = rule_from(args)
+    if args.target and args.engine != "rtl":
+        raise RascaError("--target takes --engine rtl")
     model = load_float(args.model) if args.engine == "float" else Int8Model.load(args.model)
     engine: Any = args.engine
     if isinstance(model, Int8Model) and args.engine == "rtl":
@@ -94,7 +97,7 @@ def evaluate(args: argparse.Namespace) -> int:
         from rtl_gen.target import load_target
         from sim.engine import RtlEngine
 
-        engine = RtlEngine(build(model, load_target(args.target)), rule=rule)
+        engine = RtlEngine(build(model, load_target(args.target or TARGET)), rule=rule)
     elif rule and isinstance(model, Int8Model):
         engine = TerminatingEngine(model, rule)
     elif rule:

@@ -87,7 +87,7 @@ def test_bad_folders(tmp_path: Path, folder: Path) -> None:
     (folder / "crops_labels.csv").unlink()
     with pytest.raises(DataError, match="there are no crops"):
         list_rows(folder, crops=True)
-    with pytest.raises(DataError, match="split must be train or val, not 'test'"):
+    with pytest.raises(DataError, match="split must be train, val or all, not 'test'"):
         load_folder(folder, 20, 32, split="test")
     with pytest.raises(DataError, match="limit must be at least 1, not 0"):
         load_folder(folder, 20, 32, limit=0)

@@ -86,12 +86,12 @@ def test_limits_are_the_margins_of_the_probabilities() -> None:
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({"threshold": 1.0}, "threshold must lie between 0 and 1, not 1.0"),
-        ({"threshold": 0.0}, "threshold must lie between 0 and 1, not 0.0"),
-        ({"threshold": float("nan")}, "threshold must lie between 0 and 1, not nan"),
+        ({"threshold": 1.0}, "threshold must be above 0 and below 1, not 1.0"),
+        ({"threshold": 0.0}, "threshold must be above 0 and below 1, not 0.0"),
+        ({"threshold": float("nan")}, "threshold must be above 0 and below 1, not nan"),
         ({"consecutive": 0}, "consecutive must be 1 to 255, not 0"),
         ({"consecutive": 256}, "consecutive must be 1 to 255, not 256"),
-        ({"lower": 0.0}, "lower must lie between 0 and 1, not 0.0"),
+        ({"lower": 0.0}, "lower must be above 0 and below 1, not 0.0"),
         ({"threshold": 0.5, "lower": 0.5}, "lower 0.5 must be below threshold 0.5"),
     ],
 )
