@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -22,8 +23,12 @@ from tests.hw.whole import BROADCAST, SINGLE, Whole
 
 CONFIG = replace(preset("tiny"), name="tall", height=42, width=16)
 FRAMES = 8
-TARGETS = ("small", str(SINGLE), str(BROADCAST))
-TARGET_IDS = ("two-engines", "single-engine", "broadcast")
+TARGETS = {"two-engines": "small", "single-engine": str(SINGLE), "broadcast": str(BROADCAST)}
+
+
+def on(name: str, *values: Any, slow: bool = False) -> Any:
+    """A case on one of the targets."""
+    return pytest.param(TARGETS[name], *values, id=name, marks=pytest.mark.slow if slow else ())
 
 
 def pictures(count: int) -> NDArray[np.uint8]:
@@ -47,8 +52,17 @@ def rule_for(whole: Whole, images: NDArray[np.uint8], consecutive: int, *, skips
     return Rule(float(np.quantile(likely, 0.8)), consecutive, lower)
 
 
-@pytest.mark.parametrize("target", TARGETS, ids=TARGET_IDS)
-@pytest.mark.parametrize(("consecutive", "skips"), [(1, True), (2, False)])
+@pytest.mark.parametrize(
+    ("target", "consecutive", "skips"),
+    [
+        on("two-engines", 1, True),
+        on("single-engine", 2, False),
+        on("two-engines", 2, False, slow=True),
+        on("single-engine", 1, True, slow=True),
+        on("broadcast", 1, True, slow=True),
+        on("broadcast", 2, False, slow=True),
+    ],
+)
 def test_frames_under_a_rule(target: str, consecutive: int, skips: bool) -> None:
     """Words, decisions, cycles and products: those of the steps that the rule leaves, and of no other."""
     whole = Whole.random(CONFIG, target, seed=19)
@@ -111,7 +125,7 @@ def test_rules_changed_in_mid_frame() -> None:
     np.testing.assert_array_equal(run.results["errors"], np.zeros(FRAMES))
 
 
-@pytest.mark.parametrize("target", TARGETS, ids=TARGET_IDS)
+@pytest.mark.parametrize("target", [on("two-engines"), on("single-engine", slow=True), on("broadcast", slow=True)])
 def test_cut_frames_under_a_rule(target: str) -> None:
     """A frame cut off before or after its early decision; the good frame after it is exact."""
     whole = Whole.random(CONFIG, target, seed=19)
