@@ -107,8 +107,6 @@ def _target(name: str, table: Any) -> Target:
         raise TargetError(f"target {name}: two engines have the same name")
     if target.array not in ARRAYS:
         raise TargetError(f"target {name}: array must be {' or '.join(ARRAYS)}, not {target.array!r}")
-    if target.array == "broadcast" and target.columns % 2:
-        raise TargetError(f"target {name}: a broadcast array has an even number of columns, not {target.columns}")
     for key in ("multipliers", "block_rams", "luts"):
         if getattr(target, key) < 1:
             raise TargetError(f"target {name}: {key} must be 1 or more, not {getattr(target, key)}")
@@ -118,6 +116,8 @@ def _target(name: str, table: Any) -> Target:
         raise TargetError(f"target {name}: line_rows must be 1 to {MAX_LINE_ROWS}, not {target.line_rows}")
     if not 2 <= target.columns <= 64:
         raise TargetError(f"target {name}: columns must be 2 to 64, not {target.columns}")
+    if target.array == "broadcast" and target.columns % 2:
+        raise TargetError(f"target {name}: a broadcast array has an even number of columns, not {target.columns}")
     for engine in parsed:
         if not 1 <= engine.rows <= min(16, target.columns):
             limit = min(16, target.columns)

@@ -153,7 +153,7 @@ def test_score_rows_of_several_words(columns: int, rows: int, weights: str) -> N
     )
     target = random_case(SEED, 0).target
     engine = replace(target.engines[-1], name="all", runs="all", rows=rows)
-    target = replace(target, columns=columns, line_rows=1, engines=(engine,))
+    target = replace(target, array="systolic", columns=columns, line_rows=1, engines=(engine,))
     for seed in (1, 2):
         case = Case(config=config, target=target, weights=weights, images="noise", seed=seed, frames=1, rule=None)
         outcome = run_case(case, "icarus")
@@ -288,13 +288,12 @@ def test_malformed_cases_are_refused(name: str, tmp_path: Path, capsys: pytest.C
 
 
 @pytest.mark.parametrize(
-    ("text", "message"),
-    [(b"{", "Expecting"), (b"", "Expecting value"), (b"\xff", "utf-8"), (b"[" * 100_000, "recursion")],
+    "text", [b"{", b"", b"\xff", b"[" * 100_000, b'{"frames": 1' + b"0" * 5000 + b"}"], ids=lambda text: repr(text[:3])
 )
-def test_files_that_are_no_cases_are_refused(text, message, tmp_path, capsys):
+def test_files_that_are_no_cases_are_refused(text, tmp_path, capsys):
     path = tmp_path / "case.json"
     path.write_bytes(text)
-    refused(capsys, path, message)
+    refused(capsys, path, "case.json: not a case: no JSON")
 
 
 def refused(capsys: pytest.CaptureFixture[str], path: Path, message: str) -> None:

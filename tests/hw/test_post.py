@@ -83,13 +83,20 @@ class Stimulus:
 
 
 @pytest.mark.parametrize(
-    ("tables", "idle", "spatial"),
-    [(True, "none", False), (True, "random:2:40", False), (False, "none", False), (True, "random:3:30", True)],
+    ("tables", "idle", "spatial", "short"),
+    [
+        (True, "none", False, False),
+        (True, "random:2:40", False, False),
+        (False, "none", False, False),
+        (True, "random:3:30", True, False),
+        (True, "none", False, True),
+        (True, "random:4:40", False, True),
+    ],
 )
-def test_row_post(tables: bool, idle: str, spatial: bool) -> None:
+def test_row_post(tables: bool, idle: str, spatial: bool, short: bool) -> None:
     kinds = (KINDS if tables else PLAIN) + (RESIDUALS if spatial else ())
     words = tuple(tuple(int(v) & 255 for v in t) for t in TABLES) if tables else ()
-    params = PostParams(BITS, COLUMNS, words, spatial)
+    params = PostParams(BITS, COLUMNS, words, spatial, short)
     rng = np.random.default_rng(11)
     go = pattern(idle)
     passes = 60
@@ -117,20 +124,23 @@ def test_row_post(tables: bool, idle: str, spatial: bool) -> None:
         ports["shift"][at + post.BIAS_LOAD] = shift
         control[at + post.BIAS_LOAD]["bias_load"] = 1
         if tables:
-            ports["operand"][at + post.OPERAND_LOAD] = lanes((x - 128 * kind.operand_unsigned)[None])[0]
-            ports["gate"][at + post.OPERAND_LOAD] = lanes(u[None])[0]
-            control[at + post.OPERAND_LOAD]["operand_load"] = 1
+            # In the short pipeline the words are held while the columns pass.
+            held = range(1, COLUMNS + 1) if short else (0,)
+            for cycle in (at + params.operand_load + k for k in held):
+                ports["operand"][cycle] = lanes((x - 128 * kind.operand_unsigned)[None])[0]
+                ports["gate"][cycle] = lanes(u[None])[0]
+            control[at + params.operand_load]["operand_load"] = 1
         value = kind.expected(layer, torch.from_numpy(acc + bias), torch.from_numpy(x), torch.from_numpy(u)).numpy()
         for c in range(COLUMNS):
             now = at + c
-            ports["sum"][now] = int(acc[c]) & ((1 << BITS) - 1)
-            control[now + post.CLAMP]["relu"] = kind.relu
+            ports["sum"][now + (post.SUM_WAIT if short else 0)] = int(acc[c]) & ((1 << BITS) - 1)
+            control[now + params.clamp]["relu"] = kind.relu
             if kind.table is not None:
-                control[now + post.TABLE]["table"] = kind.table
-                control[now + post.SELECT]["use_table"] = 1
-            control[now + post.ELEMENTWISE]["mode"] = int(kind.mode)
-            control[now + post.ELEMENTWISE]["operand_unsigned"] = kind.operand_unsigned
-            control[now + post.ELEMENTWISE]["residual"] = kind.residual
+                control[now + params.table]["table"] = kind.table
+                control[now + params.select]["use_table"] = 1
+            control[now + params.elementwise]["mode"] = int(kind.mode)
+            control[now + params.elementwise]["operand_unsigned"] = kind.operand_unsigned
+            control[now + params.elementwise]["residual"] = kind.residual
             control[now + params.value_stage - 1]["unsigned"] = kind.unsigned
             stored = (int(value[c]) - 128 * kind.unsigned) & 0xFF
             expected.append((now + params.value_stage, f"pass {p} ({kind.name}), column {c}", stored))
