@@ -195,7 +195,7 @@ def test_import(capsys, network, tmp_path):
         (("evaluate", "{model}", "--data", "{data}", "--engine", "float", "--split", "vale"), "split"),
         (("evaluate", "{model}", "--data", "{data}", "--engine", "float", "--threshold", "0.9"), "int8 or rtl"),
         (("evaluate", "{model}", "--data", "{data}", "--engine", "float", "--consecutive", "2"), "need --threshold"),
-        (("evaluate", "{model}", "--data", "{data}", "--engine", "float", "--threshold", "1.5"), "between 0 and 1"),
+        (("evaluate", "{model}", "--data", "{data}", "--engine", "float", "--threshold", "1.5"), "above 0 and below 1"),
         (("train", "--preset", "tiny", "--data", "{data}", "-o", "x", "--init", "no.float"), "no.float"),
         (("train", "--preset", "tiny", "--data", "{data}", "-o", "x", "--qat"), "name it with --init"),
         (("train", "--preset", "tiny", "--data", "{data}", "-o", "x", "--device", "gpu"), "nearest is 'cpu'"),
