@@ -9,35 +9,15 @@ from __future__ import annotations
 from typing import Any
 
 from amaranth.hdl import Module, Mux, Signal
-from amaranth.lib import data, memory, wiring
-from amaranth.lib.wiring import In, Out
+from amaranth.lib import data, memory
 
-from .drain import control_layout
-from .params import EngineParams
-from .program import Mode, encode, record_layout
+from .drain import DrainSequencer
 
 
-class SerialDrainSequencer(wiring.Component):
+class SerialDrainSequencer(DrainSequencer):
     """Members as those of :class:`~rasca_hw.drain.DrainSequencer`; `control.rows` is one bit, and `control.row` says
     which row it is.
     """
-
-    def __init__(self, params: EngineParams, *, steps: int) -> None:
-        self.params = params
-        self.steps = steps
-        halves = [i.drain for i in params.program]
-        self.layout = record_layout(halves)
-        self.records = [encode(self.layout, h) for h in halves]
-        self.control_layout = control_layout(params, len(params.biases[0]) + params.rows)
-        super().__init__(
-            {
-                "valid": In(1),
-                "control": Out(self.control_layout),
-                "pass_done": Out(1),
-                "restart": In(1),
-                "skip": In(1),
-            }
-        )
 
     def elaborate(self, platform: Any) -> Module:
         m = Module()
@@ -106,12 +86,7 @@ class SerialDrainSequencer(wiring.Component):
             control.state_address.eq(own.state),
             control.instruction.eq(current),
         ]
-        for name in ("relu", "use_table", "table", "mode", "unsigned", "operand_unsigned", "pool"):
-            m.d.sync += control[name].eq(record[name])
-        for name in ("to_memory", "to_operand", "to_gate", "to_features", "to_state"):
-            m.d.sync += control[name].eq(record[name])
-        with m.If(record.mode == Mode.LOGITS):
-            m.d.sync += [control.emit.eq(0), control.done.eq(0), control.end.eq(0)]
+        self._pass_on(m, record, control)
 
         m.d.comb += later.eq(now)
         with m.If(self.valid):
@@ -153,41 +128,25 @@ class SerialDrainSequencer(wiring.Component):
                             signal.address.eq(row_address + record.row_step),
                         ]
 
-        with m.FSM(init="Refetch"):
-            with m.State("Refetch"):
-                m.next = "Fetch"
-            with m.State("Fetch"):
-                m.d.sync += [record.eq(read.data), current.eq(pc)]
-                with m.If(pc == program - 1):
-                    m.d.sync += [pc.eq(self.params.loop), step.eq(step + 1)]
-                    with m.If(step == self.steps - 1):
-                        m.d.sync += [pc.eq(0), step.eq(0)]
-                with m.Else():
-                    m.d.sync += pc.eq(pc + 1)
-                m.next = "Start"
-            with m.State("Start"):
-                start_line()
-                for signal in (own, first):
-                    m.d.sync += [
-                        signal.bias.eq(record.bias_base),
-                        signal.operand.eq(record.operand_base),
-                        signal.address.eq(record.base),
-                        signal.state.eq(record.state_base),
-                    ]
+        def start_layer() -> None:
+            start_line()
+            for signal in (own, first):
                 m.d.sync += [
-                    column.eq(0),
-                    row.eq(0),
-                    y.eq(record.out_rows),
-                    g.eq(record.groups),
-                    row_address.eq(record.base),
+                    signal.bias.eq(record.bias_base),
+                    signal.operand.eq(record.operand_base),
+                    signal.address.eq(record.base),
+                    signal.state.eq(record.state_base),
                 ]
-                m.next = "Drain"
-            with m.State("Drain"):
-                with m.If(self.pass_done & last_block & last_group & last_row):
-                    m.next = "Fetch"
-                with m.If(self.skip):
-                    m.d.sync += step.eq(step + 1)
-                with m.If(self.restart | (self.skip & (step == self.steps - 1))):
-                    m.d.sync += [pc.eq(0), step.eq(0)]
-                    m.next = "Refetch"
+            m.d.sync += [
+                column.eq(0),
+                row.eq(0),
+                y.eq(record.out_rows),
+                g.eq(record.groups),
+                row_address.eq(record.base),
+            ]
+
+        def fetch() -> None:
+            m.d.sync += [record.eq(read.data), current.eq(pc)]
+
+        self._layers(m, pc, step, fetch, start_layer, self.pass_done & last_block & last_group & last_row)
         return m

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
+from skimage import data
 
 from rasca_hw.camera.system import CameraAccelerator
 from rasca_hw.interfaces import result_layout
@@ -94,7 +95,6 @@ def test_frames(name: str) -> None:
 @pytest.mark.parametrize("name", ["ov7670-qvga", "hm01b0-8bit"])
 def test_released(name: str) -> None:
     """Two whole frames of real photos, with the sensor's own timing, through released-105x120."""
-    data = pytest.importorskip("skimage.data")
     made = build(Int8Model.load(MODELS / "released-105x120.int8"), load_target("ecp5-85f"))
     sensor, window = load_sensor(name), Window(40, 15, 2, 120, 105)
     images = [data.astronaut()[:244, 100:424], data.chelsea()[40:284, 60:384]]
