@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from rasca_hw import termination
-from rasca_hw.engine import settle_cycles, sum_latency
 from rasca_hw.issue import ROW_OVERHEAD, STEP_OVERHEAD
+from rasca_hw.latency import settle_cycles, sum_latency
 from rasca_hw.lines import COLOURS
 from rasca_hw.params import EngineParams
 from rasca_hw.program import Mode

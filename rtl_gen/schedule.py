@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 
 from rasca_hw import array
 from rasca_hw.drain import LAYER_OVERHEAD as DRAIN_OVERHEAD
-from rasca_hw.engine import (
+from rasca_hw.issue import LAYER_OVERHEAD, ROW_OVERHEAD, STEP_OVERHEAD
+from rasca_hw.latency import (
     drain_latency,
     pool_latency,
     post_params,
@@ -24,7 +25,6 @@ from rasca_hw.engine import (
     softmax_latency,
     sum_latency,
 )
-from rasca_hw.issue import LAYER_OVERHEAD, ROW_OVERHEAD, STEP_OVERHEAD
 from rasca_hw.params import EngineParams
 from rasca_hw.program import Weights
 from rasca_hw.softmax import slot_cycles

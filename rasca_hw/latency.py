@@ -1,0 +1,64 @@
+"""How long an engine takes from one place to another, for the hardware and for the schedule that is made for it."""
+
+from __future__ import annotations
+
+from . import array, broadcast, feeder, pool, post, softmax
+from .params import EngineParams
+from .post import PostParams
+
+MAX_POOL_ROWS = 6
+"""Rows whose state words are all written before the first pooled value comes."""
+
+
+def post_params(params: EngineParams) -> PostParams:
+    """What the engine's rows are made for."""
+    return PostParams(params.acc_width, params.columns, params.tables, bool(params.spatial), params.broadcast)
+
+
+def tap_latency(params: EngineParams) -> int:
+    """Cycles from a tap's address to its operands."""
+    return feeder.SHORT_LATENCY if params.broadcast else feeder.LATENCY
+
+
+def sum_latency(params: EngineParams) -> int:
+    """Cycles from the address of a pass's last tap to the array's `valid` of column 0, row 0; row r follows r * skew
+    cycles later.
+    """
+    return tap_latency(params) + (broadcast.LATENCY if params.broadcast else array.LATENCY)
+
+
+def drain_latency(params: EngineParams) -> int:
+    """Cycles from the address of a pass's last tap to the write of column 0 of row 0."""
+    return sum_latency(params) + post_params(params).value_stage + (2 if params.broadcast else 3)
+
+
+def settle_cycles(params: EngineParams) -> int:
+    """Cycles from the last sum of row 0 to the end of all that follows from it.
+
+    A drained pass still travels through post-processing, and the drain sequencer takes up the next layer: a restart
+    must not come before the last word or logit, nor while the sequencer cannot see it.
+    """
+    return drain_latency(params) + pool_latency(params) + params.rows
+
+
+def softmax_latency(params: EngineParams) -> int:
+    """Cycles from the sum of row 0's last score to the write of the word that ends with its first weight."""
+    assert params.spatial is not None
+    return post.SCORE + softmax.word_latency(params.spatial.columns) + 1
+
+
+def scratch_latency(params: EngineParams) -> int:
+    """Cycles from a sum to its place in the scratch memories."""
+    return post_params(params).value_stage
+
+
+def pool_latency(params: EngineParams) -> int:
+    """Cycles from the write of a state word to that of its pooled value."""
+    return pool.LATENCY - 2 + pool_wait(params)
+
+
+def pool_wait(params: EngineParams) -> int:
+    """Cycles by which pooled values wait, so that none comes together with a word of the state."""
+    if params.broadcast:
+        return max(0, params.drain_cycles + 2 - pool.LATENCY)
+    return max(0, params.rows - MAX_POOL_ROWS)
