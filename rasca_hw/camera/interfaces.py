@@ -1,10 +1,12 @@
 """What travels from a sensor's interface to the crop: pixels, ends of lines and ends of frames, one at a time."""
 
 # No `from __future__ import annotations`: data.Struct reads the annotations as shapes, strings make it empty.
-from amaranth.lib import data, enum
+from enum import IntEnum
+
+from amaranth.lib import data
 
 
-class Kind(enum.Enum, shape=2):  # type: ignore[call-arg]
+class Kind(IntEnum):
     """What an event is."""
 
     PIXEL = 0

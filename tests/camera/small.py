@@ -33,17 +33,11 @@ def small(name: str, width: int, height: int, gap: int = 10) -> Sensor:
     )
 
 
-def front_end(sensor: Sensor, window: Window, rows: int, *, hold: Hold = Hold.FRAME, depth: int = 64) -> FrontEnd:
-    dvp = Dvp(
-        format=sensor.format,
-        high_first=sensor.high_first,
-        vsync_blank=sensor.vsync_blank,
-        href_active=sensor.href_active,
-        depth=depth,
-    )
-    crop = Crop(
-        sensor_width=sensor.width,
-        sensor_height=sensor.height,
+def crop_for(window: Window, width: int, height: int, rows: int, hold: Hold) -> Crop:
+    """The crop of a window from frames of that size."""
+    return Crop(
+        sensor_width=width,
+        sensor_height=height,
         left=window.left,
         top=window.top,
         factor=window.factor,
@@ -52,6 +46,17 @@ def front_end(sensor: Sensor, window: Window, rows: int, *, hold: Hold = Hold.FR
         rows=rows,
         hold=hold,
     )
+
+
+def front_end(sensor: Sensor, window: Window, rows: int, *, hold: Hold = Hold.FRAME, depth: int = 64) -> FrontEnd:
+    dvp = Dvp(
+        format=sensor.format,
+        high_first=sensor.high_first,
+        vsync_blank=sensor.vsync_blank,
+        href_active=sensor.href_active,
+        depth=depth,
+    )
+    crop = crop_for(window, sensor.width, sensor.height, rows, hold)
     return FrontEnd(dvp, crop, falling=sensor.falling)
 
 

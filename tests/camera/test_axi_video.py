@@ -12,11 +12,12 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 from numpy.typing import NDArray
 
 from rasca_hw.camera.axi_video import VIDEO, AxiVideo
-from rasca_hw.camera.crop import Crop, Hold
+from rasca_hw.camera.crop import Hold
 from rasca_hw.interfaces import Pixel
 from sim.camera import Window
 from sim.frames import FIRST, pixel_stream
 from sim.icarus import run_bench, to_verilog
+from tests.camera.small import crop_for
 
 WIDTH, HEIGHT = 11, 8
 WINDOW = Window(2, 1, 2, 4, 3)
@@ -27,17 +28,7 @@ class Video(wiring.Component):
 
     def __init__(self, order: str) -> None:
         self.slave = AxiVideo(order=order)
-        self.crop = Crop(
-            sensor_width=WIDTH,
-            sensor_height=HEIGHT,
-            left=WINDOW.left,
-            top=WINDOW.top,
-            factor=WINDOW.factor,
-            width=WINDOW.width,
-            height=WINDOW.height,
-            rows=3,
-            hold=Hold.LINES,
-        )
+        self.crop = crop_for(WINDOW, WIDTH, HEIGHT, 3, Hold.LINES)
         super().__init__({"video": In(VIDEO), "pixels": Out(stream.Signature(Pixel))})
 
     def elaborate(self, platform: Any) -> Module:

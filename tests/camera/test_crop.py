@@ -12,7 +12,7 @@ from rasca_hw.camera.crop import Crop, Hold
 from sim.camera import BAD, FRAME, LINE, Image, Window, frame_events, line_events
 from sim.frames import pixel_stream
 from sim.icarus import run_bench, to_verilog
-from tests.camera.small import given_frames
+from tests.camera.small import crop_for, given_frames
 
 WIDTH, HEIGHT, ROWS = 13, 11, 3
 """Of the sensor, and rows of a group."""
@@ -37,20 +37,7 @@ def photo(seed: int) -> Image:
 
 @cache
 def source(name: str, hold: Hold) -> str:
-    w = WINDOWS[name]
-    return to_verilog(
-        Crop(
-            sensor_width=WIDTH,
-            sensor_height=HEIGHT,
-            left=w.left,
-            top=w.top,
-            factor=w.factor,
-            width=w.width,
-            height=w.height,
-            rows=ROWS,
-            hold=hold,
-        )
-    )
+    return to_verilog(crop_for(WINDOWS[name], WIDTH, HEIGHT, ROWS, hold))
 
 
 def crop(
