@@ -22,6 +22,7 @@ from .lines import COLOURS, LineBuffer, line_buffer_words
 from .link import FeatureLink
 from .params import AcceleratorParams
 from .result import ResultUnit
+from .spram import LOAD
 
 
 class Accelerator(wiring.Component):
@@ -30,6 +31,7 @@ class Accelerator(wiring.Component):
     pixels : In, :class:`~rasca_hw.interfaces.Pixel`. Ready is low while the line buffer is full.
     results : Out, one decision a frame (:func:`~rasca_hw.interfaces.result_layout`).
     confidences : Out, the logits after each step.
+    load : In, :data:`~rasca_hw.spram.LOAD`, where a boot loader has to fill the memories first (`params.boot`).
     register, value, write, data : counters and settings, see :mod:`rasca_hw.counters`.
     """
 
@@ -57,6 +59,7 @@ class Accelerator(wiring.Component):
                 "value": Out(32),
                 "write": In(1),
                 "data": In(32),
+                **({"load": In(LOAD)} if params.boot else {}),
             }
         )
 
@@ -115,6 +118,8 @@ class Accelerator(wiring.Component):
             first.handshake.skip.eq(result.skip),
         ]
         m.d.comb += [counters.products[e].eq(engine.products) for e, engine in enumerate(self.engines)]
+        if params.boot:
+            connect(m, flipped(self.load), first.load)
         if first is not last:
             self._link(m, first, last)
         return m

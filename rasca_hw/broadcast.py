@@ -2,10 +2,11 @@
 
     weights (R) and activations (C) go to all R x C multipliers at once
     sum <= sum + weight * activation; 0 between passes
-    with a pass's last product the sums move into a chain: row 0, column 0 <- row 0, column 1 <- ... <- the last
+    after a pass the sums move into a chain: row 0, column 0 <- row 0, column 1 <- ... <- the last
 
 No operand is kept on its way, and the sums leave through one post-processing row for all, one a cycle. A pass
-therefore takes at least R x C cycles.
+therefore takes at least R x C cycles, and between two passes a cycle is left free: a sum is there for a cycle before
+it starts again, so that on an iCE40 its adder and its register share a logic cell.
 """
 
 from __future__ import annotations
@@ -19,10 +20,8 @@ from amaranth.lib.wiring import In, Out
 from .array import delay
 from .multiplier import PAIR_LATENCY, MultiplierPair
 
-LATENCY = 0
-"""Cycles from a pass's last operands to `valid` of row 0, column 0."""
-LEAD = PAIR_LATENCY + 1
-"""Cycles from `valid` to its sum: the bias is fetched meanwhile."""
+LATENCY = PAIR_LATENCY + 2
+"""Cycles from a pass's last operands to the sum of row 0, column 0."""
 
 
 class BroadcastArray(wiring.Component):
@@ -31,9 +30,10 @@ class BroadcastArray(wiring.Component):
     Members
     -------
     activations, weights : operands of this cycle, where `active`.
-    last : marks a pass's last tap; taps of a pass come without a break, its end at least R x C cycles after the one
-        before.
-    valid : for R x C cycles; `sum` `LEAD` cycles later, row 0 first, column 0 first.
+    last : marks a pass's last tap; taps of a pass come without a break, `active` is 0 for a cycle behind them, and
+        the pass's end comes at least R x C cycles after that of the one before.
+    sum : `LATENCY` cycles after `last` row 0, column 0, then column 1, ..., for R x C cycles.
+    start : the first of them comes in the next cycle.
     """
 
     def __init__(self, *, rows: int, columns: int, acc_width: int) -> None:
@@ -49,36 +49,26 @@ class BroadcastArray(wiring.Component):
                 "active": In(1),
                 "last": In(1),
                 "sum": Out(signed(acc_width)),
-                "valid": Out(1),
+                "start": Out(1),
             }
         )
 
     def elaborate(self, platform: Any) -> Module:
         m = Module()
-        count = self.rows * self.columns
-        left = Signal(range(count))
-        with m.If(self.last):
-            m.d.sync += left.eq(count - 1)
-        with m.Elif(left != 0):
-            m.d.sync += left.eq(left - 1)
-        m.d.comb += self.valid.eq(self.last | (left != 0))
-
-        ends = delay(m, self.last, PAIR_LATENCY, name="ends", reset_less=False)
-        between = ends | ~delay(m, self.active, PAIR_LATENCY, name="active", reset_less=False)
+        m.d.comb += self.start.eq(delay(m, self.last, LATENCY - 1, name="last", reset_less=False))
+        active = delay(m, self.active, PAIR_LATENCY, name="active", reset_less=False)
         after: Any = 0
-        for place in reversed(range(count)):
+        for place in reversed(range(self.rows * self.columns)):
             if place % 2:
                 m.submodules[f"pair{place // 2}"] = pair = MultiplierPair()
                 for half in range(2):
                     row, column = divmod(place - 1 + half, self.columns)
                     m.d.comb += [pair.a[half].eq(self.weights[row]), pair.b[half].eq(self.activations[column])]
             total = Signal(signed(self.acc_width), name=f"total{place}", reset_less=True)
-            following = Signal.like(total, name=f"following{place}")
             chain = Signal.like(total, name=f"chain{place}", reset_less=True)
-            m.d.comb += following.eq(total + pair.product[place % 2])
-            m.d.sync += [total.eq(following), chain.eq(Mux(ends, following, after))]
+            m.d.sync += [total.eq(total + pair.product[place % 2]), chain.eq(Mux(self.start, total, after))]
             # Last, so that it becomes the flip-flop's own reset.
-            with m.If(between):
+            with m.If(~active):
                 m.d.sync += total.eq(0)
             after = chain
         m.d.comb += self.sum.eq(after)

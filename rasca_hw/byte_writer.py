@@ -1,9 +1,6 @@
 """Max-pool and write, byte by byte, for an engine whose rows leave one after another.
 
-A word that is half done when its row gives way to the next one is nowhere but in memory. Lanes past the end of a line
-of values must hold a stored zero, as the feeder expects: they are written in the cycle after the line's last value,
-which is free, since a block with such lanes has columns left that give no value, and of a pooled layer only every
-second column gives one.
+A word that is half done when its row gives way to the next one is nowhere but in memory.
 """
 
 from __future__ import annotations
@@ -15,107 +12,88 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from .array import delay
-from .packer import Packer
 from .params import EngineParams
-
-DESTINATIONS = ("to_memory", "to_operand", "to_gate")
 
 
 class ByteWriter(wiring.Component):
     """Members
     -------
-    control, value : a stored byte, with what is to become of it.
+    value : stored byte of this cycle; that of the cycle before is its neighbour where values are pooled.
+    pool, unsigned : of the layer.
+    write, fill, address, lane, row, done, instruction : as :class:`~rasca_hw.serial_drain.SerialDrainSequencer` says.
     pooled_valid, pooled : pooled values of the state, from the first channel to the last; only while nothing else is
-        written.
-    address, word, lanes, to : a write, up to two cycles later.
-    write_valid, write : the finished word, for simulation alone: it is in memory already.
+        written. They are words of one lane; nobody reads the others.
+    memory_address, byte, lanes, plain : a write in the same cycle, `plain` where it is not a pooled value of the state.
+    trace_valid, trace : the finished word a cycle later, for simulation alone: it is in memory already.
     """
 
-    def __init__(self, params: EngineParams, control: data.StructLayout, write: data.StructLayout) -> None:
+    def __init__(self, params: EngineParams, trace: data.StructLayout) -> None:
         self.rows = params.rows
         self.columns = params.columns
         self.pooled_at, drain = next((i, x.drain) for i, x in enumerate(params.program) if x.drain.to_state)
         self.pooled_base = drain.state_base
         self.channels = drain.groups * params.rows + drain.last_rows + 1
+        address = range(max(2, params.reach))
         super().__init__(
             {
-                "control": In(control),
                 "value": In(8),
+                "pool": In(1),
+                "unsigned": In(1),
+                "write": In(1),
+                "fill": In(1),
+                "address": In(address),
+                "lane": In(range(params.columns)),
+                "row": In(range(max(2, params.rows))),
+                "done": In(1),
+                "instruction": In(range(max(2, len(params.program)))),
                 "pooled_valid": In(1),
                 "pooled": In(8),
-                "address": Out(control["address"].shape),
-                "word": Out(data.ArrayLayout(8, params.columns)),
+                "memory_address": Out(address),
+                "byte": Out(8),
                 "lanes": Out(params.columns),
-                "to": Out(data.StructLayout(dict.fromkeys(DESTINATIONS, 1))),
-                "write_valid": Out(1),
-                "write": Out(write),
+                "plain": Out(1),
+                "trace_valid": Out(1),
+                "trace": Out(trace),
             }
         )
 
     def elaborate(self, platform: Any) -> Module:
         m = Module()
-        control, columns = self.control, self.columns
-        now = delay(m, control, 1, name="now", reset_less=False)
-        ended = delay(m, now, 1, name="ended", reset_less=False)
-        value = self.value.as_signed()
-        even = Signal.like(value, name="even", reset_less=True)
-        byte = Signal(8, reset_less=True)
-        with m.If(control.valid):
-            m.d.sync += even.eq(value)
-        m.d.sync += byte.eq(Mux(control.pool & (even > value), even, value))
-
+        value, before = self.value.as_signed(), delay(m, self.value, 1, name="before").as_signed()
+        largest = Mux(self.pool & (before > value), before, value)
         channel = Signal(range(self.channels))
         pooled_address = Signal.like(self.address)
-        m.d.comb += pooled_address.eq(self.pooled_base + channel)
+        m.d.comb += [
+            pooled_address.eq(self.pooled_base + channel),
+            self.plain.eq(~self.pooled_valid),
+            self.memory_address.eq(self.address),
+            self.byte.eq(Mux(self.fill, self.unsigned << 7, largest)),
+            self.lanes.eq(Mux(self.write, Const(1) << self.lane, 0)),
+        ]
         with m.If(self.pooled_valid):
             m.d.sync += channel.eq(Mux(channel == self.channels - 1, 0, channel + 1))
-
-        first, others = Signal(8), Signal(8)
-        m.d.comb += [
-            self.address.eq(now.address),
-            self.lanes.eq(Mux(now.emit & now.rows[0], Const(1) << now.lane, 0)),
-            first.eq(byte),
-            others.eq(byte),
-        ]
-        m.d.comb += [self.to[name].eq(now[name]) for name in DESTINATIONS]
-        with m.If(self.pooled_valid):
-            m.d.comb += [self.address.eq(pooled_address), self.lanes.eq((1 << columns) - 1)]
-            m.d.comb += [first.eq(self.pooled), others.eq(0)]
-            m.d.comb += [self.to[name].eq(name == "to_memory") for name in DESTINATIONS]
-        with m.Elif(ended.end & ended.rows[0] & (ended.lane != columns - 1)):
-            fill = ended.unsigned << 7
             m.d.comb += [
-                self.address.eq(ended.address),
-                self.lanes.eq(Cat(ended.lane < lane for lane in range(columns))),
-                first.eq(fill),
-                others.eq(fill),
+                self.memory_address.eq(pooled_address),
+                self.byte.eq(self.pooled),
+                self.lanes.eq(1),
             ]
-            m.d.comb += [self.to[name].eq(ended[name]) for name in DESTINATIONS]
-        m.d.comb += self.word.eq(Cat(first, *[others] * (columns - 1)))
-        self._trace(m, now, byte, pooled_address)
+        self._trace(m, pooled_address)
         return m
 
-    def _trace(self, m: Module, now: Any, byte: Signal, pooled_address: Signal) -> None:
-        """Words as a packer for each row would make them."""
-        packers = [Packer(self.columns) for _ in range(self.rows)]
-        for r, packer in enumerate(packers):
-            m.submodules[f"packer{r}"] = packer
-            m.d.comb += [
-                packer.valid.eq(self.control.emit & (self.control.row == r)),
-                packer.value.eq(byte),
-                packer.lane.eq(self.control.lane),
-                packer.fill.eq(self.control.unsigned << 7),
-            ]
-        written = delay(m, now, 1, name="written", reset_less=False)
-        m.d.comb += [
-            self.write_valid.eq(self.pooled_valid | (written.done & written.rows[0])),
-            self.write.address.eq(written.address),
-            self.write.word.eq(Array(packer.word for packer in packers)[written.row]),
-            self.write.instruction.eq(written.instruction),
+    def _trace(self, m: Module, pooled_address: Signal) -> None:
+        """Each row's word, collected from its bytes."""
+        words = [Signal(data.ArrayLayout(8, self.columns), name=f"word{r}") for r in range(self.rows)]
+        for r, word in enumerate(words):
+            with m.If(self.write & (self.row == r)):
+                m.d.sync += word[self.lane].eq(self.byte)
+        late = Signal.like(self.trace)
+        m.d.comb += self.trace.eq(late)
+        row = delay(m, self.row, 1, name="row")
+        m.d.sync += [
+            self.trace_valid.eq(self.pooled_valid | self.done),
+            late.address.eq(Mux(self.pooled_valid, pooled_address, self.address)),
+            late.instruction.eq(Mux(self.pooled_valid, self.pooled_at, self.instruction)),
         ]
-        with m.If(self.pooled_valid):
-            m.d.comb += [
-                self.write.address.eq(pooled_address),
-                self.write.word.eq(self.pooled),
-                self.write.instruction.eq(self.pooled_at),
-            ]
+        pooled = Signal(9)
+        m.d.sync += pooled.eq(Cat(self.pooled, self.pooled_valid))
+        m.d.comb += self.trace.word.eq(Mux(pooled[8], pooled[:8], Array(words)[row].as_value()))

@@ -6,7 +6,6 @@ it decides travels with the sum through the post-processing stages and from row 
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 from amaranth.hdl import Module, Mux, Signal
@@ -21,8 +20,7 @@ def control_layout(params: EngineParams, bias_depth: int) -> data.StructLayout:
     """What accompanies a sum; addresses are those of the first row."""
     return data.StructLayout(
         {
-            "rows": params.drains,  # one bit for each row that holds a channel
-            **({"row": range(params.rows)} if params.broadcast else {}),  # whose sum it is
+            "rows": params.rows,  # one bit for each row that holds a channel
             "valid": 1,  # a sum
             "load": 1,  # first column of a pass
             "emit": 1,  # makes an output value (every second column where pooled)
@@ -144,7 +142,17 @@ class DrainSequencer(wiring.Component):
             control.state_address.eq(state),
             control.instruction.eq(current),
         ]
-        self._pass_on(m, record, control)
+        for name in ("relu", "use_table", "table", "mode", "unsigned", "operand_unsigned", "pool"):
+            m.d.sync += control[name].eq(record[name])
+        for name in ("to_memory", "to_operand", "to_gate", "to_features", "to_state", "to_scratch", "to_softmax"):
+            m.d.sync += control[name].eq(record[name])
+        for name in ("residual", "fraction"):
+            m.d.sync += control[name].eq(record[name])
+        with m.If(record.mode == Mode.LOGITS):
+            m.d.sync += [control.emit.eq(0), control.done.eq(0), control.end.eq(0)]
+        with m.If(record.to_softmax):
+            # The softmax unit makes the words.
+            m.d.sync += control.done.eq(0)
 
         def start_row() -> None:
             m.d.sync += [left.eq(record.out_columns), row_open.eq(1), odd.eq(0), lane.eq(0), b.eq(record.blocks)]
@@ -188,54 +196,12 @@ class DrainSequencer(wiring.Component):
                     group_address.eq(row_address + record.row_step),
                 ]
 
-        def start_layer() -> None:
-            start_row()
-            m.d.sync += [
-                column.eq(0),
-                column_last.eq(0),
-                operand_step.eq(self._times_rows(record.blocks + 1)),
-                address_step.eq(self._times_rows(record.channel_step)),
-                y.eq(record.out_rows),
-                g.eq(record.groups),
-                bias.eq(record.bias_base),
-                operand.eq(record.operand_base),
-                group_operand.eq(record.operand_base),
-                address.eq(record.base),
-                group_address.eq(record.base),
-                row_address.eq(record.base),
-                state.eq(record.state_base),
-            ]
-
-        def fetch() -> None:
-            m.d.sync += [record.eq(read.data), current.eq(pc)]
-
-        self._layers(m, pc, step, fetch, start_layer, self.pass_done & last_block & last_group & last_row)
-        return m
-
-    def _pass_on(self, m: Module, record: Any, control: Any) -> None:
-        """What control says of every sum of a layer."""
-        for name in ("relu", "use_table", "table", "mode", "unsigned", "operand_unsigned", "pool"):
-            m.d.sync += control[name].eq(record[name])
-        for name in ("to_memory", "to_operand", "to_gate", "to_features", "to_state", "to_scratch", "to_softmax"):
-            m.d.sync += control[name].eq(record[name])
-        for name in ("residual", "fraction"):
-            m.d.sync += control[name].eq(record[name])
-        with m.If(record.mode == Mode.LOGITS):
-            m.d.sync += [control.emit.eq(0), control.done.eq(0), control.end.eq(0)]
-        with m.If(record.to_softmax):
-            # The softmax unit makes the words.
-            m.d.sync += control.done.eq(0)
-
-    def _layers(
-        self, m: Module, pc: Signal, step: Signal, fetch: Callable[[], None], start: Callable[[], None], ended: Any
-    ) -> None:
-        """One layer after another, step after step: `fetch` its record, `start` its walk, until it has `ended`."""
         with m.FSM(init="Refetch"):
             with m.State("Refetch"):
                 m.next = "Fetch"
             with m.State("Fetch"):
-                fetch()
-                with m.If(pc == len(self.records) - 1):
+                m.d.sync += [record.eq(read.data), current.eq(pc)]
+                with m.If(pc == program - 1):
                     m.d.sync += [pc.eq(self.params.loop), step.eq(step + 1)]
                     with m.If(step == self.steps - 1):
                         m.d.sync += [pc.eq(0), step.eq(0)]
@@ -243,16 +209,32 @@ class DrainSequencer(wiring.Component):
                     m.d.sync += pc.eq(pc + 1)
                 m.next = "Start"
             with m.State("Start"):
-                start()
+                start_row()
+                m.d.sync += [
+                    column.eq(0),
+                    column_last.eq(0),
+                    operand_step.eq(self._times_rows(record.blocks + 1)),
+                    address_step.eq(self._times_rows(record.channel_step)),
+                    y.eq(record.out_rows),
+                    g.eq(record.groups),
+                    bias.eq(record.bias_base),
+                    operand.eq(record.operand_base),
+                    group_operand.eq(record.operand_base),
+                    address.eq(record.base),
+                    group_address.eq(record.base),
+                    row_address.eq(record.base),
+                    state.eq(record.state_base),
+                ]
                 m.next = "Drain"
             with m.State("Drain"):
-                with m.If(ended):
+                with m.If(self.pass_done & last_block & last_group & last_row):
                     m.next = "Fetch"
                 with m.If(self.skip):
                     m.d.sync += step.eq(step + 1)
                 with m.If(self.restart | (self.skip & (step == self.steps - 1))):
                     m.d.sync += [pc.eq(0), step.eq(0)]
                     m.next = "Refetch"
+        return m
 
     def _times_rows(self, value: Any) -> Any:
         """`value * rows` by shifts and adds: no multiplier for an address."""

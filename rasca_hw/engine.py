@@ -13,23 +13,23 @@ from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import data, memory, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
-from . import dynamic, pool, post, rom
+from . import dynamic, feeder, pool, post, rom, spram
 from .array import SystolicArray, delay
 from .broadcast import BroadcastArray
-from .byte_writer import ByteWriter
 from .drain import DrainSequencer
 from .dynamic import DynamicWeights
 from .feeder import Feeder
 from .issue import HANDSHAKE, IssueSequencer
-from .latency import pool_wait, post_params, settle_cycles, tap_latency
+from .latency import pool_wait, post_params, settle_cycles
 from .packer import Packer
 from .params import EngineParams
 from .pool import StatePool
 from .post import RowPost
 from .program import Mode, Weights
 from .rom import Rom
-from .serial_drain import SerialDrainSequencer
+from .serial_tail import SerialTail, weight_width
 from .softmax import SoftmaxUnit
+from .spram import BLOCK_WORDS, LOAD, Spram
 
 
 class WordWrite(data.Struct):
@@ -59,7 +59,6 @@ class Engine(wiring.Component):
         self.issue = IssueSequencer(
             params, steps=steps, rows=rows, kernel_height=kernel_height, line_words=line_words, row_words=row_words
         )
-        self.drain = (SerialDrainSequencer if params.broadcast else DrainSequencer)(params, steps=steps)
         self.post_params = post_params(params)
         self.dynamic = None
         if params.spatial:
@@ -73,9 +72,11 @@ class Engine(wiring.Component):
                 "to": WordWrite,
             }
         )
-        self.writer = None
+        self.drain: DrainSequencer | SerialTail
         if params.broadcast:
-            self.writer = ByteWriter(params, self.drain.control_layout, self.write_layout)
+            self.drain = SerialTail(params, steps=steps, trace=self.write_layout)
+        else:
+            self.drain = DrainSequencer(params, steps=steps)
         super().__init__(
             {
                 "line_address": Out(self.issue.address.shape()),
@@ -91,6 +92,7 @@ class Engine(wiring.Component):
                 "logit": Out(32),
                 "products": Out(16),
                 "working": Out(1),
+                **({"load": In(LOAD)} if params.boot else {}),
             }
         )
 
@@ -98,8 +100,8 @@ class Engine(wiring.Component):
         m = Module()
         params = self.params
         m.submodules.issue = seq = self.issue
-        m.submodules.drain = drain = self.drain
         connect(m, seq.handshake, flipped(self.handshake))
+        m.submodules.drain = drain = self.drain
         m.d.comb += [
             drain.restart.eq(seq.handshake.restart),
             drain.skip.eq(seq.skip),
@@ -117,21 +119,24 @@ class Engine(wiring.Component):
             m.d.sync += settling.eq(settling - 1)
         m.d.comb += seq.drained.eq((in_flight == 0) & (settling == 0))
 
-        stages = self._control_stages(m)
+        if isinstance(drain, SerialTail):
+            self._broadcast(m, drain)
+            return m
+        stages = self._control_stages(m, drain)
         for group in range(params.groups):
             valid = self._group(m, group, stages)
             if group == 0:
                 m.d.comb += drain.valid.eq(valid)
         return m
 
-    def _control_stages(self, m: Module) -> Callable[[int, int], Any]:
+    def _control_stages(self, m: Module, drain: DrainSequencer) -> Callable[[int, int], Any]:
         """Control of each stage and row: a cycle later for each; made when first asked for."""
-        cache: dict[tuple[int, int], Any] = {(1, 0): self.drain.control}
+        cache: dict[tuple[int, int], Any] = {(1, 0): drain.control}
 
         def at(stage: int, row: int) -> Any:
             if (stage, row) not in cache:
                 before = at(stage, row - 1) if row else at(stage - 1, 0)
-                control = Signal(self.drain.control_layout, name=f"control_{stage}_{row}")
+                control = Signal(drain.control_layout, name=f"control_{stage}_{row}")
                 m.d.sync += control.eq(before)
                 if row:
                     m.d.sync += [
@@ -152,45 +157,80 @@ class Engine(wiring.Component):
         name = f"group{group}" if params.groups > 1 else "group"
         prefix = f"{name}_"
 
-        activations = memory.Memory(shape=8 * params.columns, depth=params.depth + 1, init=[])
-        m.submodules[prefix + "activations"] = activations
-        read, write = activations.read_port(), activations.write_port(granularity=8 if params.broadcast else None)
-        m.d.comb += read.addr.eq(seq.address)
-        lines = delay(m, seq.lines, 1, name=prefix + "lines", reset_less=False)
-
+        feed, write = self._front(m, group, prefix)
         m.submodules[prefix + "weights"] = weights = Rom(params.weights[group], width=8 * params.rows)
         lead = dynamic.LATENCY - dynamic.FIXED_LATENCY if params.spatial else 0
-        taps = tap_latency(params)
         m.d.comb += weights.address.eq(
-            delay(m, seq.weight_address, taps - rom.LATENCY - lead, name=prefix + "weight_address")
+            delay(m, seq.weight_address, feeder.LATENCY - rom.LATENCY - lead, name=prefix + "weight_address")
         )
-
-        m.submodules[prefix + "feeder"] = feed = Feeder(params.columns, short=params.broadcast)
-        kind = BroadcastArray if params.broadcast else SystolicArray
-        m.submodules[prefix + "array"] = multiply = kind(
+        m.submodules[prefix + "array"] = systolic = SystolicArray(
             rows=params.rows, columns=params.columns, acc_width=params.acc_width
         )
         m.d.comb += [
-            feed.tap.eq(seq.tap),
-            feed.word.eq(Mux(lines, self.line_word.as_value(), read.data) if params.reads_lines else read.data),
-            multiply.activations.eq(feed.operands),
-            multiply.weights.eq(weights.word if self.dynamic is None else self.dynamic.word),
+            systolic.activations.eq(feed.operands),
+            systolic.weights.eq(weights.word if self.dynamic is None else self.dynamic.word),
+            systolic.first.eq(delay(m, seq.first, feeder.LATENCY, name=prefix + "first", reset_less=False)),
+            systolic.last.eq(delay(m, seq.last, feeder.LATENCY, name=prefix + "last", reset_less=False)),
         ]
-        if isinstance(multiply, SystolicArray):
-            m.d.comb += multiply.first.eq(delay(m, seq.first, taps, name=prefix + "first", reset_less=False))
-            sums = [multiply.sums[r] for r in range(params.rows)]
-        else:
-            m.d.comb += multiply.active.eq(delay(m, seq.active, taps, name=prefix + "active", reset_less=False))
-            sums = [multiply.sum]
-        m.d.comb += multiply.last.eq(delay(m, seq.last, taps, name=prefix + "last", reset_less=False))
-        post_rows = self._post_rows(m, group, prefix, sums, at)
-        if self.writer is not None:
-            self._write_bytes(m, prefix, post_rows[0], write, at)
-        else:
-            self._write_words(m, group, prefix, post_rows, write, at)
+        post_rows = self._post_rows(m, group, prefix, systolic, at)
+        self._write_words(m, group, prefix, post_rows, write, at)
         if self.dynamic is not None:
             self._dynamic_weights(m, weights, post_rows, at)
-        return multiply.valid[0]
+        return systolic.valid[0]
+
+    def _front(self, m: Module, group: int, prefix: str) -> tuple[Feeder, Any]:
+        """Activation memory and feeder; returns the feeder and the memory's write port."""
+        params, seq = self.params, self.issue
+        activations = memory.Memory(shape=8 * params.columns, depth=params.depth + 1, init=[])
+        m.submodules[prefix + "activations"] = activations
+        read, write = activations.read_port(), activations.write_port(granularity=8 if params.broadcast else None)
+        lines = delay(m, seq.lines, 1, name=prefix + "lines", reset_less=False)
+        m.submodules[prefix + "feeder"] = feed = Feeder(params.columns, short=params.broadcast)
+        m.d.comb += [
+            read.addr.eq(seq.address),
+            feed.tap.eq(seq.tap),
+            feed.word.eq(Mux(lines, self.line_word.as_value(), read.data) if params.reads_lines else read.data),
+        ]
+        return feed, write
+
+    def _broadcast(self, m: Module, tail: SerialTail) -> None:
+        """A broadcast array between the feeder and its tail."""
+        params, seq = self.params, self.issue
+        feed, write = self._front(m, 0, "")
+        m.submodules.weight_memory = weights = Spram(
+            words=len(params.weights[0]), width=weight_width(params), init=params.weights[0]
+        )
+        m.submodules.array = array = BroadcastArray(
+            rows=params.rows, columns=params.columns, acc_width=params.acc_width
+        )
+        latency = feeder.SHORT_LATENCY
+        m.d.comb += [
+            weights.address.eq(delay(m, seq.weight_address, latency - spram.LATENCY, name="weight_address")),
+            array.activations.eq(feed.operands),
+            array.weights.eq(weights.word),
+            array.active.eq(delay(m, seq.active, latency, name="active", reset_less=False)),
+            array.last.eq(delay(m, seq.last, latency, name="last", reset_less=False)),
+            tail.start.eq(array.start),
+            tail.sum.eq(array.sum),
+            write.addr.eq(tail.address),
+            write.data.eq(Cat([tail.byte] * params.columns)),
+            write.en.eq(tail.lanes),
+            self.write[0].eq(tail.trace),
+            self.write_valid[0].eq(tail.trace_valid),
+            self.logit_valid.eq(tail.logit_valid),
+            self.logit.eq(tail.logit),
+        ]
+        if params.boot:
+            place = 0
+            for store in filter(None, (weights, tail.biases, tail.tables)):
+                blocks = -(-store.words * store.lanes // BLOCK_WORDS)
+                here = self.load.address[(BLOCK_WORDS - 1).bit_length() :]
+                m.d.comb += [
+                    store.write.eq(self.load.write & (here >= place) & (here < place + blocks)),
+                    store.lane_address.eq(self.load.address - place * BLOCK_WORDS),
+                    store.lane.eq(self.load.lane),
+                ]
+                place += blocks
 
     def _dynamic_weights(self, m: Module, weights: Rom, rows: list[RowPost], at: Callable[[int, int], Any]) -> None:
         assert self.dynamic is not None
@@ -210,7 +250,7 @@ class Engine(wiring.Component):
             ]
 
     def _post_rows(
-        self, m: Module, group: int, prefix: str, sums: list[Any], at: Callable[[int, int], Any]
+        self, m: Module, group: int, prefix: str, systolic: SystolicArray, at: Callable[[int, int], Any]
     ) -> list[RowPost]:
         params = self.params
         biases = params.biases[group]
@@ -225,26 +265,26 @@ class Engine(wiring.Component):
         operand, gate = self._operand_memory(m, group, at)
 
         rows = []
-        for r in range(params.drains):
+        for r in range(params.rows):
             m.submodules[f"{prefix}post{r}"] = row = RowPost(self.post_params)
             with m.If(at(post.BIAS_READ, r).load):
                 m.d.comb += bias_read.addr.eq(at(post.BIAS_READ, r).bias_address)
             m.d.comb += [
-                row.sum.eq(sums[r]),
+                row.sum.eq(systolic.sums[r]),
                 row.bias.eq(bias_read.data[: params.acc_width]),
                 row.shift.eq(bias_read.data[params.acc_width :]),
                 row.control.bias_load.eq(at(post.BIAS_LOAD, r).load),
-                row.control.relu.eq(at(self.post_params.clamp, r).relu),
+                row.control.relu.eq(at(post.CLAMP, r).relu),
                 row.control.unsigned.eq(at(self.post_params.value_stage - 1, r).unsigned),
             ]
             if params.tables:
                 m.d.comb += [
-                    row.control.table.eq(at(self.post_params.table, r).table),
-                    row.control.use_table.eq(at(self.post_params.select, r).use_table),
-                    row.control.operand_load.eq(at(self.post_params.operand_load, r).load),
-                    row.control.mode.eq(at(self.post_params.elementwise, r).mode),
-                    row.control.operand_unsigned.eq(at(self.post_params.elementwise, r).operand_unsigned),
-                    row.control.residual.eq(at(self.post_params.elementwise, r).residual),
+                    row.control.table.eq(at(post.TABLE, r).table),
+                    row.control.use_table.eq(at(post.SELECT, r).use_table),
+                    row.control.operand_load.eq(at(post.OPERAND_LOAD, r).load),
+                    row.control.mode.eq(at(post.ELEMENTWISE, r).mode),
+                    row.control.operand_unsigned.eq(at(post.ELEMENTWISE, r).operand_unsigned),
+                    row.control.residual.eq(at(post.ELEMENTWISE, r).residual),
                     row.operand.eq(operand),
                     row.gate.eq(gate),
                 ]
@@ -260,8 +300,8 @@ class Engine(wiring.Component):
         if not params.tables:
             return 0, 0
         address = Signal(range(max(2, params.operand_depth, params.gate_depth)), reset_less=True)
-        for r in range(params.drains):
-            control = at(self.post_params.operand_read - 1, r)
+        for r in range(params.rows):
+            control = at(post.OPERAND_READ - 1, r)
             with m.If(control.load):
                 m.d.sync += address.eq(control.operand_address - params.operand_base)
         if self.dynamic is not None:
@@ -271,17 +311,7 @@ class Engine(wiring.Component):
         words = []
         for name, depth in (("operands", params.operand_depth), ("gates", params.gate_depth)):
             m.submodules[name] = mem = memory.Memory(shape=8 * params.columns, depth=max(2, depth), init=[])
-            read, write = mem.read_port(), mem.write_port(granularity=8 if params.broadcast else None)
-            if self.writer is not None:
-                enabled = self.writer.to.to_operand if name == "operands" else self.writer.to.to_gate
-                m.d.comb += [
-                    read.addr.eq(address),
-                    write.addr.eq(self.writer.address - params.operand_base),
-                    write.data.eq(self.writer.word),
-                    write.en.eq(Mux(enabled, self.writer.lanes, 0)),
-                ]
-                words.append(read.data)
-                continue
+            read, write = mem.read_port(), mem.write_port()
             to = self.write[group].to
             received = self.receive_valid & self.receive_ready if name == "operands" else 0
             enabled = to.to_operand if name == "operands" else to.to_gate
@@ -338,7 +368,7 @@ class Engine(wiring.Component):
                 word.to.eq(Cat(written.to_memory, written.to_operand, written.to_gate, written.to_features)),
             ]
             finished.append((complete, word))
-            total = at(4, r)
+            total = at(post.TOTAL, r)
             logits.append((total.load & total.rows[0] & (total.mode == Mode.LOGITS), row.total))
         if params.state_columns:
             finished += self._pool_state(m, rows, stage, at)
@@ -404,38 +434,6 @@ class Engine(wiring.Component):
             word.to.to_memory.eq(1),
         ]
         return unit.complete, word
-
-    def _write_bytes(self, m: Module, prefix: str, row: RowPost, port: Any, at: Callable[[int, int], Any]) -> None:
-        """As `_write_words`, for rows that leave one after another."""
-        params, writer = self.params, self.writer
-        assert writer is not None
-        m.submodules[prefix + "writer"] = writer
-        control = at(self.post_params.value_stage, 0)
-        m.d.comb += [
-            writer.control.eq(control),
-            writer.value.eq(row.value),
-            self.write[0].eq(writer.write),
-            self.write_valid[0].eq(writer.write_valid),
-            port.addr.eq(writer.address),
-            port.data.eq(writer.word),
-            port.en.eq(Mux(writer.to.to_memory, writer.lanes, 0)),
-        ]
-        m.submodules.pool = unit = StatePool(
-            rows=params.rows, columns=params.state_columns, with_max=params.pool_max, logic=True, wait=pool_wait(params)
-        )
-        for r in range(params.rows):
-            active = control.to_state & control.rows[0] & (control.row == r)
-            m.d.comb += [
-                unit.values[r].eq(row.value),
-                unit.valid[r].eq(control.emit & active),
-                unit.end[r].eq(control.end & active),
-            ]
-        m.d.comb += [writer.pooled_valid.eq(unit.done), writer.pooled.eq(unit.pooled)]
-        total = at(4, 0)
-        m.d.sync += [
-            self.logit_valid.eq(total.load & total.rows[0] & (total.mode == Mode.LOGITS)),
-            self.logit.eq(row.total),
-        ]
 
     def _pool_state(
         self, m: Module, rows: list[RowPost], stage: int, at: Callable[[int, int], Any]

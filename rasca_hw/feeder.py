@@ -18,8 +18,10 @@ from amaranth.lib.wiring import In, Out
 from .array import delay
 
 LATENCY = 4
-SHORT_LATENCY = 3
-"""Cycles from a tap's address to its operands; the short way has no register behind the memory."""
+SHORT_LATENCY = 2
+"""Cycles from a tap's address to its operands; the short way has no register behind the memory and none behind the
+windows.
+"""
 
 
 class Tap(data.Struct):
@@ -53,23 +55,24 @@ class Feeder(wiring.Component):
         current = delay(m, newer, 1, name="current")
         older = delay(m, current, 1, name="older")
         tap = delay(m, self.tap, 2 if self.short else 3, name="tap")
+        domain = m.d.comb if self.short else m.d.sync
         pad = Signal(signed(8))
         m.d.comb += pad.eq(tap.pad_low << 7)
-        operands = Signal.like(self.operands, reset_less=True)
+        operands = Signal.like(self.operands, reset_less=not self.short)
         with m.Switch(tap.window):
             with m.Case(0):
                 for lane in range(1, self.columns):
-                    m.d.sync += operands[lane].eq(newer[lane - 1])
-                m.d.sync += operands[0].eq(current[last])
+                    domain += operands[lane].eq(newer[lane - 1])
+                domain += operands[0].eq(current[last])
                 with m.If(tap.left_edge):
-                    m.d.sync += operands[0].eq(pad)
+                    domain += operands[0].eq(pad)
             with m.Case(1):
-                m.d.sync += operands.eq(current)
+                domain += operands.eq(current)
             with m.Default():
                 for lane in range(self.columns - 1):
-                    m.d.sync += operands[lane].eq(older[lane + 1])
-                m.d.sync += operands[last].eq(current[0])
+                    domain += operands[lane].eq(older[lane + 1])
+                domain += operands[last].eq(current[0])
                 with m.If(tap.right_edge):
-                    m.d.sync += operands[last].eq(pad)
+                    domain += operands[last].eq(pad)
         m.d.comb += self.operands.eq(operands)
         return m

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from . import array, broadcast, feeder, pool, post, softmax
+from . import array, broadcast, drain, feeder, pool, post, serial_drain, serial_post, softmax
 from .params import EngineParams
 from .post import PostParams
 
@@ -12,7 +12,7 @@ MAX_POOL_ROWS = 6
 
 def post_params(params: EngineParams) -> PostParams:
     """What the engine's rows are made for."""
-    return PostParams(params.acc_width, params.columns, params.tables, bool(params.spatial), params.broadcast)
+    return PostParams(params.acc_width, params.columns, params.tables, bool(params.spatial))
 
 
 def tap_latency(params: EngineParams) -> int:
@@ -21,15 +21,30 @@ def tap_latency(params: EngineParams) -> int:
 
 
 def sum_latency(params: EngineParams) -> int:
-    """Cycles from the address of a pass's last tap to the array's `valid` of column 0, row 0; row r follows r * skew
-    cycles later.
+    """Cycles from the address of a pass's last tap to the sum of column 0, row 0 (systolic: to `valid`); row r follows
+    r * skew cycles later.
     """
     return tap_latency(params) + (broadcast.LATENCY if params.broadcast else array.LATENCY)
 
 
 def drain_latency(params: EngineParams) -> int:
     """Cycles from the address of a pass's last tap to the write of column 0 of row 0."""
-    return sum_latency(params) + post_params(params).value_stage + (2 if params.broadcast else 3)
+    return sum_latency(params) + (serial_drain.WRITE if params.broadcast else post_params(params).value_stage + 3)
+
+
+def logit_latency(params: EngineParams) -> int:
+    """Cycles from a class's sum (systolic: from `valid`) to its logit."""
+    return serial_post.TOTAL if params.broadcast else post.TOTAL + 1
+
+
+def drain_overhead(params: EngineParams) -> int:
+    """Cycles between two layers' sums in which no sum may come."""
+    return serial_drain.LAYER_OVERHEAD if params.broadcast else drain.LAYER_OVERHEAD
+
+
+def operand_latency(params: EngineParams) -> int:
+    """Cycles from the address of a pass's last tap to the read of column 0 of row 0's second operands."""
+    return sum_latency(params) + (serial_drain.OPERAND_READ if params.broadcast else post.OPERAND_READ)
 
 
 def settle_cycles(params: EngineParams) -> int:
@@ -38,7 +53,7 @@ def settle_cycles(params: EngineParams) -> int:
     A drained pass still travels through post-processing, and the drain sequencer takes up the next layer: a restart
     must not come before the last word or logit, nor while the sequencer cannot see it.
     """
-    return drain_latency(params) + pool_latency(params) + params.rows
+    return drain_latency(params) + pool_latency(params) + drain_overhead(params) + params.rows
 
 
 def softmax_latency(params: EngineParams) -> int:
@@ -54,11 +69,11 @@ def scratch_latency(params: EngineParams) -> int:
 
 def pool_latency(params: EngineParams) -> int:
     """Cycles from the write of a state word to that of its pooled value."""
-    return pool.LATENCY - 2 + pool_wait(params)
+    return pool.LATENCY + pool_wait(params) - (0 if params.broadcast else 2)
 
 
 def pool_wait(params: EngineParams) -> int:
     """Cycles by which pooled values wait, so that none comes together with a word of the state."""
     if params.broadcast:
-        return max(0, params.drain_cycles + 2 - pool.LATENCY)
+        return max(0, params.drain_cycles - pool.LATENCY)
     return max(0, params.rows - MAX_POOL_ROWS)

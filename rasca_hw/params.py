@@ -36,6 +36,7 @@ class EngineParams:
     name : used for submodules and counters.
     groups : arrays that run the same program in lockstep on weights of their own (parallel heads).
     rows, columns : size of each array: output channels x neighbouring columns.
+    boot : the weight, bias and table memories of a broadcast array are filled through the port `load`.
     broadcast : whether that is a :class:`~rasca_hw.broadcast.BroadcastArray`, with one post-processing row for all, or
         a :class:`~rasca_hw.array.SystolicArray`.
     acc_width : accumulator bits, proven by the generator for the weights given.
@@ -76,11 +77,12 @@ class EngineParams:
     sends_features: bool = False
     receives_features: bool = False
     classifies: bool = False
+    boot: bool = False
 
     @property
-    def drains(self) -> int:
-        """Post-processing rows of each array."""
-        return 1 if self.broadcast else self.rows
+    def shared_words(self) -> int:
+        """Words of the mirror that features and update gate share, beside a broadcast array."""
+        return max(self.operand_depth - self.gate_depth, self.gate_depth)
 
     @property
     def skew(self) -> int:
@@ -131,3 +133,8 @@ class AcceleratorParams:
     link_depth: int
     engines: tuple[EngineParams, ...]
     model_hash: int
+
+    @property
+    def boot(self) -> bool:
+        """Whether the memories have to be filled first."""
+        return any(engine.boot for engine in self.engines)

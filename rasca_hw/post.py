@@ -3,19 +3,14 @@
     cycle   0       1..2     3      4       5       6       7        8          9          10..12     13      14
            sum -> (read) -> +bias -> >> -> clamp -> table -> v -> up, x - v -> operands -> multiply -> round -> value
 
-Rows without tables and elementwise work end after the clamp, with `value` in cycle 6. The short pipeline, for slow
-clocks, takes the sum in cycle 3 and has fewer registers:
-
-    cycle   0..2     3       4             5       6      7                      8        9
-           (read) -> +bias -> >>, clamp -> table -> v -> up, x - v, multiply -> round -> value
-
-Integer formulas: docs/numerics.md.
+Rows without tables and elementwise work end after the clamp, with `value` in cycle 6. Integer formulas:
+docs/numerics.md.
 """
 
 from dataclasses import dataclass
 from typing import Any
 
-from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, signed
 from amaranth.lib import data, memory, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -27,22 +22,16 @@ from .softmax import SCORE_BITS
 
 BIAS_READ = 1
 BIAS_LOAD = 2
+TOTAL = 4
+CLAMP = 5
+TABLE = 6
 SCORE = 6
-SUM_WAIT = 3
-"""Cycles from `valid` to the addition of the bias."""
-
-
-def multiply(m: Module, a: Signal, b: Signal) -> Value:
-    """`a * b`, a unsigned, b signed, by conditional additions: a logic cell a bit where that is a carry chain's."""
-    low: list[Any] = []
-    high = Signal(signed(len(b) + 1), name="partial0")
-    m.d.comb += high.eq(Mux(a[0], b, 0))
-    for i in range(1, len(a)):
-        low.append(high[0])
-        before, high = high, Signal.like(high, name=f"partial{i}")
-        half = before[1:].as_signed()
-        m.d.comb += high.eq(Mux(a[i], half + b, half))
-    return Cat(*low, high).as_signed()
+SELECT = 7
+OPERAND_READ = 5
+OPERAND_LOAD = 7
+ELEMENTWISE = 8
+PLAIN_VALUE = 6
+ELEMENTWISE_VALUE = ELEMENTWISE + MULTIPLIER_LATENCY + 3
 
 
 def _clamp(value: Any, low: int, high: int) -> Any:
@@ -54,13 +43,13 @@ class RowControl(data.Struct):
 
     bias_load: 1
     relu: 1
-    """Cycle `clamp`: clamp to 0 .. 255 instead of -128 .. 127."""
+    """Cycle `CLAMP`: clamp to 0 .. 255 instead of -128 .. 127."""
     table: 2
     use_table: 1
-    """Cycle `select`."""
+    """Cycle `SELECT`."""
     operand_load: 1
     mode: 3
-    """Cycle `elementwise`."""
+    """Cycle `ELEMENTWISE`."""
     operand_unsigned: 1
     residual: 3
     unsigned: 1
@@ -70,58 +59,18 @@ class RowControl(data.Struct):
 @dataclass(frozen=True)
 class PostParams:
     """Widths of a row: accumulator bits, columns, tables (empty: neither tables nor elementwise work), and whether it
-    serves spatial attention. `short`: the pipeline for slow clocks. Properties are cycles counted from `valid`.
+    serves spatial attention.
     """
 
     acc_width: int
     columns: int
     tables: tuple[tuple[int, ...], ...]
     spatial: bool = False
-    short: bool = False
-
-    @property
-    def domain(self) -> str:
-        """Of what is a register in the long pipeline only."""
-        return "comb" if self.short else "sync"
-
-    @property
-    def clamp(self) -> int:
-        return 4 if self.short else 5
-
-    @property
-    def table(self) -> int:
-        """The look-up."""
-        return self.clamp + 1
-
-    @property
-    def select(self) -> int:
-        """Between table and plain value."""
-        return self.table + 1
-
-    @property
-    def elementwise(self) -> int:
-        """Factors are there."""
-        return self.select + 1
-
-    @property
-    def operand_read(self) -> int:
-        return self.elementwise - (1 if self.short else 3)
-
-    @property
-    def operand_load(self) -> int:
-        return self.elementwise - 1
-
-    @property
-    def multiplied(self) -> int:
-        """Cycles from the factors to their product."""
-        return 1 if self.short else MULTIPLIER_LATENCY + 1
 
     @property
     def value_stage(self) -> int:
-        """`value`."""
-        if not self.tables:
-            return self.clamp + 1
-        return self.elementwise + self.multiplied + (1 if self.short else 2)
+        """Cycle of `value`, counted from the sum."""
+        return ELEMENTWISE_VALUE if self.tables else PLAIN_VALUE
 
 
 class RowPost(wiring.Component):
@@ -129,9 +78,8 @@ class RowPost(wiring.Component):
     -------
     sum : from the array.
     bias, shift : read for this row's channel in `BIAS_READ`, here in `BIAS_LOAD`; the bias includes half and offsets.
-    operand, gate : words of the operand memory and the gate plane, here in `operand_load`; in the short pipeline a
-        cycle later, and held as long as the row's columns last.
-    total : sum + bias, for logits, cycle 4.
+    operand, gate : words of the operand memory and the gate plane, here in `OPERAND_LOAD`.
+    total : sum + bias, for logits, cycle `TOTAL`.
     score : requantised to more bits, for the softmax, cycle `SCORE`; with spatial attention only.
     value : the stored byte.
     """
@@ -162,12 +110,11 @@ class RowPost(wiring.Component):
         total = Signal.like(self.total, reset_less=True)
         shifted = Signal.like(self.total, reset_less=True)
         clamped = Signal(8, reset_less=True)
-        short = self.params.short
-        waiting = self.sum if short else delay(m, self.sum, SUM_WAIT, name="sum")
-        # The shift belongs to the column after the bias's: the next pass may begin with the next column.
-        later = delay(m, shift, 1, name="shift")
-        m.d.sync += total.eq(waiting + bias)
-        m.d[self.params.domain] += shifted.eq(total >> later)
+        m.d.sync += [
+            total.eq(delay(m, self.sum, 3, name="sum") + bias),
+            # The shift belongs to the column after the bias's: the next pass may begin with the next column.
+            shifted.eq(total >> delay(m, shift, 1, name="shift")),
+        ]
         m.d.comb += self.total.eq(total)
         low = Mux(self.control.relu, 0, -128)
         high = Mux(self.control.relu, 255, 127)
@@ -192,7 +139,7 @@ class RowPost(wiring.Component):
         return value ^ (self.control.unsigned << 7)
 
     def _table(self, m: Module, clamped: Signal) -> Signal:
-        """Table look-up by the signed byte, cycles `table` to `select` + 1."""
+        """Table look-up by the signed byte, cycles `TABLE` to `SELECT` + 1."""
         entries = [entry for table in self.params.tables for entry in table]
         m.submodules.tables = tables = memory.Memory(shape=8, depth=len(entries), init=entries)
         port = tables.read_port()
@@ -202,53 +149,37 @@ class RowPost(wiring.Component):
         m.d.sync += value.eq(Mux(self.control.use_table, port.data, delay(m, clamped, 1, name="clamped")))
         return value
 
-    def _second_operands(self, m: Module) -> tuple[Value, Value]:
-        """The column's bytes of operand and gate in cycle `elementwise`."""
-        if self.params.short:
-            column = Signal(range(self.params.columns))
-            m.d.sync += column.eq(Mux(self.control.operand_load, 0, column + 1))
-            return self.operand[column], self.gate[column]
+    def _elementwise(self, m: Module, value: Signal) -> None:
+        """One multiplier for all products: x * up(v), up(u) * (x - v), and x / 2^residual."""
         operand = Signal.like(self.operand, reset_less=True)
         gate = Signal.like(self.gate, reset_less=True)
         # The words shift one lane a column; a new word comes with the first column.
         m.d.sync += [operand.eq(operand.as_value() >> 8), gate.eq(gate.as_value() >> 8)]
         with m.If(self.control.operand_load):
             m.d.sync += [operand.eq(self.operand), gate.eq(self.gate)]
-        return operand[0], gate[0]
-
-    def _elementwise(self, m: Module, value: Signal) -> None:
-        """One multiplier for all products: x * up(v), up(u) * (x - v), and x / 2^residual."""
-        operand, gate = self._second_operands(m)
         x = Signal(signed(9))
         u = Signal(8)
         v = Signal(signed(8))
         m.d.comb += [
-            x.eq(Mux(self.control.operand_unsigned, operand ^ 0x80, operand.as_signed())),
-            u.eq(Mux(self.control.mode == Mode.BLEND, gate, value)),
+            x.eq(Mux(self.control.operand_unsigned, operand[0] ^ 0x80, operand[0].as_signed())),
+            u.eq(Mux(self.control.mode == Mode.BLEND, gate[0], value)),
             v.eq(value),
         ]
-        domain = m.d[self.params.domain]
-        up = Signal(signed(10), reset_less=True)
-        factor = Signal(signed(10), reset_less=True)
+        m.submodules.multiplier = multiplier = Multiplier(10, 10)
         # A register before the way to the multiplier, which is a long one.
-        domain += [up.eq(u + u[7]), factor.eq(Mux(self.control.mode == Mode.BLEND, x - v, x))]
+        up = Signal.like(multiplier.a, reset_less=True)
+        factor = Signal.like(multiplier.b, reset_less=True)
+        m.d.sync += [up.eq(u + u[7]), factor.eq(Mux(self.control.mode == Mode.BLEND, x - v, x))]
         if self.params.spatial:
             with m.If(self.control.mode == Mode.RESIDUAL):
-                domain += up.eq(Const(256) >> self.control.residual)
-        if self.params.short:
-            product = Signal(signed(20), reset_less=True)
-            m.d.sync += product.eq(multiply(m, up[:9], factor))
-        else:
-            m.submodules.multiplier = multiplier = Multiplier(10, 10)
-            m.d.comb += [multiplier.a.eq(up), multiplier.b.eq(factor)]
-            product = multiplier.product
+                m.d.sync += up.eq(Const(256) >> self.control.residual)
+        m.d.comb += [multiplier.a.eq(up), multiplier.b.eq(factor)]
         # A register between the two additions: a multiplier's output is late in its cycle.
         scaled = Signal(signed(12), reset_less=True)
-        domain += scaled.eq((product + Const(128)) >> 8)
-        wait = self.params.value_stage - 1 - self.params.elementwise
-        mode = delay(m, self.control.mode, wait, name="mode")
+        m.d.sync += scaled.eq((multiplier.product + Const(128)) >> 8)
+        mode = delay(m, self.control.mode, MULTIPLIER_LATENCY + 2, name="mode")
         later = Signal(signed(8))
-        m.d.comb += later.eq(delay(m, value, wait, name="value"))
+        m.d.comb += later.eq(delay(m, value, MULTIPLIER_LATENCY + 2, name="value"))
         result = Signal(8)
         with m.Switch(mode):
             with m.Case(Mode.GATE):

@@ -10,8 +10,10 @@ groups and blocks of columns (innermost), one pass each.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from enum import IntEnum
+from typing import Any
 
 from amaranth.lib import data
 
@@ -111,13 +113,13 @@ class Instruction:
     drain: Drain
 
 
-def record_layout(halves: list[Issue] | list[Drain]) -> data.StructLayout:
+def record_layout(halves: Sequence[Any]) -> data.StructLayout:
     """The narrowest struct that holds every given half; each field is as wide as its largest value needs."""
     return data.StructLayout(
         {f.name: max(1, *(int(getattr(h, f.name)).bit_length() for h in halves)) for f in fields(halves[0])}
     )
 
 
-def encode(layout: data.StructLayout, half: Issue | Drain) -> int:
+def encode(layout: data.StructLayout, half: Any) -> int:
     """The record as stored in the program memory."""
     return layout.const({f.name: int(getattr(half, f.name)) for f in fields(half)}).as_bits()

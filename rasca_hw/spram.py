@@ -1,11 +1,12 @@
-"""A weight memory of SPRAMs, the iCE40 UP5K's blocks of 16k words of 16 bits: filled by the boot loader, read as a ROM.
+"""A memory of SPRAMs, the iCE40 UP5K's blocks of 16k words of 16 bits: filled by the boot loader, read as a ROM.
 
-Yosys infers no SPRAM, so on that device they are instantiated. Elsewhere the memory is a plain one of the same
-behaviour, for simulators. The content is undefined after configuration.
+Yosys infers no SPRAM, so on that device they are instantiated, and their content is undefined after configuration.
+Elsewhere the memory is a plain one that holds its content from the start, as after the boot.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from amaranth.hdl import Array, Cat, ClockSignal, Const, Instance, Module, Mux, Signal
@@ -13,22 +14,38 @@ from amaranth.lib import memory, wiring
 from amaranth.lib.wiring import In, Out
 
 from .array import delay
-from .rom import LATENCY
 
+LATENCY = 1
+"""Cycles from address to word."""
 BLOCK_WORDS = 16384
 BLOCK_BITS = 16
+BLOCKS = 4
+"""What the device has."""
+
+LOAD = wiring.Signature({"write": Out(1), "address": Out(16), "lane": Out(BLOCK_BITS)})
+"""From the boot loader: writes a lane; the upper two bits of the address say into which block."""
+
+
+def block_contents(words: Sequence[int], width: int) -> dict[str, list[int]]:
+    """What each block holds, by its name in :class:`Spram`."""
+    return {
+        f"block{start // BLOCK_WORDS}_{lane}": [
+            word >> (BLOCK_BITS * lane) & 0xFFFF for word in words[start : start + BLOCK_WORDS]
+        ]
+        for start in range(0, len(words), BLOCK_WORDS)
+        for lane in range(width // BLOCK_BITS)
+    }
 
 
 class Spram(wiring.Component):
-    """As :class:`~rasca_hw.rom.Rom` to its reader, with the same latency.
-
-    A word is one or more lanes of 16 bits, the lowest first; the loader writes one lane at a time. There is one port:
-    what is read in a cycle with `write` is undefined.
+    """A word is one or more lanes of 16 bits, the lowest first; the loader writes one lane at a time. There is one
+    port: what is read in a cycle with `write` is undefined.
 
     Parameters
     ----------
     words : depth.
     width : of a word: 16 times a power of two.
+    init : the content, where the memory is no SPRAM.
 
     Members
     -------
@@ -37,13 +54,14 @@ class Spram(wiring.Component):
     write, lane_address, lane : writes a lane; the address counts lanes, so lane l of word w is at w * lanes + l.
     """
 
-    def __init__(self, *, words: int, width: int) -> None:
+    def __init__(self, *, words: int, width: int, init: Sequence[int] = ()) -> None:
         lanes = width // BLOCK_BITS
         if words < 1:
             raise ValueError(f"words must be 1 or more, not {words!r}")
         if width % BLOCK_BITS or lanes < 1 or lanes & lanes - 1:
             raise ValueError(f"width must be {BLOCK_BITS} times a power of two, not {width!r}")
         self.words = words
+        self.init = init
         self.width = width
         self.lanes = lanes
         super().__init__(
@@ -68,6 +86,7 @@ class Spram(wiring.Component):
         m.d.comb += address.eq(Mux(self.write, self.lane_address[lane_bits:], self.address))
         bank_bits = (BLOCK_WORDS - 1).bit_length()
         banks = -(-self.words // BLOCK_WORDS)
+        contents = block_contents(self.init, self.width)
         outputs = []
         for bank in range(banks):
             lanes = []
@@ -76,17 +95,25 @@ class Spram(wiring.Component):
                 here = (address[bank_bits:] == bank) & (self.lane_address[:lane_bits] == lane)
                 m.d.comb += write.eq(self.write & here)
                 depth = min(BLOCK_WORDS, self.words - bank * BLOCK_WORDS)
-                self._block(m, platform, f"block{bank}_{lane}", depth, address[:bank_bits], write, read)
+                name = f"block{bank}_{lane}"
+                self._block(m, platform, name, depth, contents.get(name, []), address[:bank_bits], write, read)
                 lanes.append(read)
-            outputs.append(delay(m, Cat(lanes), 1, name=f"word{bank}"))
-        selected = delay(m, address[bank_bits:], LATENCY - 1, name="bank") if banks > 1 else 0
-        word = Signal(self.width, reset_less=True)
-        m.d.sync += word.eq(Array(outputs)[selected])
-        m.d.comb += self.word.eq(word)
+            outputs.append(Cat(lanes))
+        m.d.comb += self.word.eq(
+            Array(outputs)[delay(m, address[bank_bits:], LATENCY, name="bank") if banks > 1 else 0]
+        )
         return m
 
     def _block(
-        self, m: Module, platform: Any, name: str, depth: int, address: Any, write: Signal, read: Signal
+        self,
+        m: Module,
+        platform: Any,
+        name: str,
+        depth: int,
+        init: list[int],
+        address: Any,
+        write: Signal,
+        read: Signal,
     ) -> None:
         """One SPRAM, or what stands for it."""
         if str(getattr(platform, "device", "")).startswith("iCE40UP"):
@@ -106,7 +133,7 @@ class Spram(wiring.Component):
                 o_DATAOUT=read,
             )
             return
-        m.submodules[name] = block = memory.Memory(shape=BLOCK_BITS, depth=depth, init=[])
+        m.submodules[name] = block = memory.Memory(shape=BLOCK_BITS, depth=max(2, depth), init=init)
         write_port, read_port = block.write_port(), block.read_port()
         m.d.comb += [
             write_port.addr.eq(address),

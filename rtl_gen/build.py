@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from rasca_hw.counters import FRAMES_IN_FLIGHT
 from rasca_hw.params import AcceleratorParams, EngineParams, SpatialParams
 from rasca_hw.program import Drain, Instruction, Issue, Mode, Weights
+from rasca_hw.serial_tail import boot_lanes
 from rasca_nn.int8_file import Int8Model
 from rtl_gen.lower import (
     TABLES,
@@ -62,6 +63,11 @@ class Build:
     target: Target
     params: AcceleratorParams
     engines: tuple[EngineBuild, ...]
+
+    @property
+    def image(self) -> tuple[int, ...]:
+        """Words of 16 bits that a boot loader writes, from address 0 on; empty where there is nothing to load."""
+        return boot_lanes(self.params.engines[0]) if self.params.boot else ()
 
 
 def build(model: Int8Model, target: Target) -> Build:
@@ -201,6 +207,7 @@ def _engine(model: Int8Model, target: Target, engine: EngineTarget, mapping: Map
         sends_features=engine.runs == "heads",
         receives_features=engine.runs == "back",
         classifies=back,
+        boot=target.device.startswith("iCE40UP"),
     )
     plans = schedule(mapping, params)
     weights, biases, weight_bases, bias_bases = _memories(model, plans, engine.rows, groups)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from rasca_hw import termination
 from rasca_hw.issue import ROW_OVERHEAD, STEP_OVERHEAD
-from rasca_hw.latency import settle_cycles, sum_latency
+from rasca_hw.latency import logit_latency, settle_cycles, sum_latency
 from rasca_hw.lines import COLOURS
 from rasca_hw.params import EngineParams
 from rasca_hw.program import Mode
@@ -22,8 +22,8 @@ FIFO_LATENCY = 2
 """Cycles from a word's put into an empty FIFO to its first possible get."""
 FULL_LATENCY = 2
 """Cycles from the last get of a set of features to `full`."""
-LOGIT_LATENCY = 7
-"""Cycles from the sum of a class to the decision."""
+DECISION_LATENCY = 2
+"""Cycles from the last logit to the decision."""
 
 
 @dataclass(frozen=True)
@@ -129,7 +129,7 @@ def _decided(plan: LayerPlan, params: EngineParams, first: int) -> int:
     """Cycle of the decision, from the first tap of the last layer."""
     group, row = divmod(plan.op.out_channels - 1, plan.rows)
     end = first + int(plan.pass_start(0, group, 0)) + plan.pass_cycles - 1
-    return end + sum_latency(params) + row * plan.skew + LOGIT_LATENCY
+    return end + sum_latency(params) + row * plan.skew + logit_latency(params) + DECISION_LATENCY
 
 
 def estimate(

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from rasca_hw.lines import line_buffer_words
 from rasca_hw.params import AcceleratorParams, EngineParams
 from rasca_hw.program import Drain, Issue, record_layout
+from rasca_hw.serial_tail import bias_lanes, mirror_words
 from rasca_hw.softmax import SCORE_BITS
+from rasca_hw.spram import BLOCK_BITS
 
 BLOCK_SHAPES = ((16384, 1), (8192, 2), (4096, 4), (2048, 9), (1024, 18), (512, 36))
 """Depths and widths of an 18-kbit block RAM (ECP5 DP16KD, one read and one write port)."""
@@ -61,15 +63,26 @@ def _engine_memories(engine: EngineParams) -> list[MemoryUse]:
         found += [
             MemoryUse(name, f"activations{suffix}", engine.depth + 1, word),
             MemoryUse(name, f"weights{suffix}", len(engine.weights[g]), 8 * engine.rows, engine.weights[g]),
-            MemoryUse(name, f"biases{suffix}", len(biases), engine.acc_width + 5, biases),
         ]
+        if engine.broadcast:
+            lanes = bias_lanes(engine)
+            found.append(MemoryUse(name, "biases", len(lanes), BLOCK_BITS, lanes))
+        else:
+            found.append(MemoryUse(name, f"biases{suffix}", len(biases), engine.acc_width + 5, biases))
     if engine.tables:
         entries = tuple(entry for table in engine.tables for entry in table)
-        found += [MemoryUse(name, f"tables, row {r}", len(entries), 8, entries) for r in range(engine.drains)]
-        found += [
-            MemoryUse(name, "operands", engine.operand_depth, word),
-            MemoryUse(name, "update gate", engine.gate_depth, word),
-        ]
+        rows = range(1 if engine.broadcast else engine.rows)
+        found += [MemoryUse(name, f"tables, row {r}", len(entries), 8, entries) for r in rows]
+        if engine.broadcast:
+            found += [
+                MemoryUse(name, "mirror of the state", mirror_words(engine.gate_depth) * engine.columns, 8),
+                MemoryUse(name, "mirror of features and gate", mirror_words(engine.shared_words) * engine.columns, 8),
+            ]
+        else:
+            found += [
+                MemoryUse(name, "operands", engine.operand_depth, word),
+                MemoryUse(name, "update gate", engine.gate_depth, word),
+            ]
     if engine.spatial:
         spatial, rows = engine.spatial, range(engine.rows)
         found += [MemoryUse(name, f"values as weights, row {r}", spatial.scratch, 8) for r in rows]

@@ -15,12 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rasca_hw import array
-from rasca_hw.drain import LAYER_OVERHEAD as DRAIN_OVERHEAD
 from rasca_hw.issue import LAYER_OVERHEAD, ROW_OVERHEAD, STEP_OVERHEAD
 from rasca_hw.latency import (
     drain_latency,
+    drain_overhead,
+    operand_latency,
     pool_latency,
-    post_params,
     scratch_latency,
     softmax_latency,
     sum_latency,
@@ -100,7 +100,8 @@ def plan(op: Op, params: EngineParams) -> LayerPlan:
     cycles = op.taps * (3 if op.wide else 1)
     least = params.drain_cycles
     if params.broadcast:
-        least += pool_latency(params) + 2 if op.state else 0
+        # A cycle without a product between two passes.
+        least = max(cycles + 1, least + (pool_latency(params) + 2 if op.state else 0))
     else:
         if blocks > 1 and op.width - (blocks - 1) * columns < 2 * rows:
             least = columns + 2 * rows
@@ -144,6 +145,9 @@ def write_times(layer: LayerPlan, params: EngineParams) -> tuple[Times, Times]:
     )
     last = np.minimum((word + 1) * layer.columns, dest.width) - 1
     column = 2 * last + 1 if op.pool else last
+    if params.broadcast:
+        # Of a block's last word the lanes past the end are filled too.
+        column = column // layer.columns * layer.columns + layer.columns - 1
     group, row = channel // layer.rows, channel % layer.rows
     if "softmax" in op.to:
         end = layer.pass_start(y, group, layer.blocks - 1) + layer.pass_cycles - 1 + layer.last_columns - 1
@@ -177,7 +181,7 @@ def operand_times(layer: LayerPlan, params: EngineParams) -> tuple[Times, Times]
         return np.empty(0, np.int64), np.empty(0, np.int64)
     channel, block = np.meshgrid(np.arange(op.out_channels), np.arange(layer.blocks), indexing="ij")
     words = op.operand.base + channel * op.operand.words + block
-    lead = layer.pass_cycles - 1 + sum_latency(params) + post_params(params).operand_read
+    lead = layer.pass_cycles - 1 + operand_latency(params)
     time = layer.pass_start(0, channel // layer.rows, block) + lead + channel % layer.rows * layer.skew
     return words.ravel(), time.ravel()
 
@@ -225,7 +229,7 @@ class _Clock:
             # Words leave in the order of the layers.
             late.append(self.written + 1 - int(time.min()))
         # The drain sequencer needs some cycles to take up the next layer.
-        late.append(self.drained + self.params.drain_cycles + DRAIN_OVERHEAD - (layer.pass_cycles - 1))
+        late.append(self.drained + self.params.drain_cycles + drain_overhead(self.params) - (layer.pass_cycles - 1))
         return max(0, max(late) - start)
 
     def run(self, layer: LayerPlan, overhead: int = 0) -> int:

@@ -14,6 +14,7 @@ from rasca_nn.errors import RascaError
 BUILT_IN = Path(__file__).with_name("targets.toml")
 RUNS = ("heads", "back", "all")
 ARRAYS = ("systolic", "broadcast")
+BROADCAST_COLUMNS = (8, 16, 32)
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 RESERVED = {"lines", "link", "result", "counters"}
 """Names of the accelerator's other parts."""
@@ -116,12 +117,17 @@ def _target(name: str, table: Any) -> Target:
         raise TargetError(f"target {name}: line_rows must be 1 to {MAX_LINE_ROWS}, not {target.line_rows}")
     if not 2 <= target.columns <= 64:
         raise TargetError(f"target {name}: columns must be 2 to 64, not {target.columns}")
-    if target.array == "broadcast" and target.columns % 2:
-        raise TargetError(f"target {name}: a broadcast array has an even number of columns, not {target.columns}")
+    if target.array == "broadcast" and target.columns not in BROADCAST_COLUMNS:
+        allowed = ", ".join(map(str, BROADCAST_COLUMNS))
+        raise TargetError(f"target {name}: columns of a broadcast array must be {allowed}, not {target.columns}")
     for engine in parsed:
         if not 1 <= engine.rows <= min(16, target.columns):
             limit = min(16, target.columns)
             raise TargetError(f"target {name}: rows of engine {engine.name} must be 1 to {limit}, not {engine.rows}")
+        if target.array == "broadcast" and engine.rows & (engine.rows - 1):
+            raise TargetError(
+                f"target {name}: rows of a broadcast array must be a power of two, not {engine.rows} ({engine.name})"
+            )
     return target
 
 

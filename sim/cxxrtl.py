@@ -24,6 +24,8 @@ from fpga.tools import find
 from rasca_hw.counters import REGISTERS
 from rasca_hw.params import AcceleratorParams
 from rasca_hw.rom import banks
+from rasca_hw.serial_tail import bias_lanes, weight_width
+from rasca_hw.spram import BLOCK_BITS, block_contents
 from rasca_nn.errors import RascaError
 from sim.split import split_eval
 from sim.top import TracedAccelerator
@@ -134,6 +136,15 @@ def loaded_memories(params: AcceleratorParams) -> list[tuple[tuple[str, str], ND
 
     found = []
     for e in params.engines:
+        if e.broadcast:
+            stores = {
+                "weight_memory": (e.weights[0], weight_width(e)),
+                "drain.biases": (bias_lanes(e), BLOCK_BITS),
+            }
+            for name, (words, width) in stores.items():
+                for block, lanes in block_contents(words, width).items():
+                    found.append(((e.name, f"{name}.{block}"), packed(lanes, BLOCK_BITS)))
+            continue
         for g in range(e.groups):
             prefix = f"group{g}" if e.groups > 1 else "group"
             mask = (1 << e.acc_width) - 1

@@ -100,7 +100,9 @@ def _draw(r: random.Random) -> Case:
         rule=_rule(r) if r.random() < 0.4 else None,
     )
     if case.config.spatial_attention == "off" and columns % 2 == 0 and runs == ["all"]:
-        return replace(case, target=replace(case.target, array="broadcast"))
+        engine = replace(case.target.engines[0], rows=1 << (heights[0].bit_length() - 1))
+        served = replace(case.target, array="broadcast", columns=8 if columns < 12 else 16, engines=(engine,))
+        return replace(case, target=served)
     return case
 
 
