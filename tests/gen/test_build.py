@@ -133,10 +133,13 @@ def test_arrays() -> None:
     assert build(tiny, small(array="broadcast", columns=8, engines=one)).params.engines[0].broadcast
     with pytest.raises(TargetError, match="array must be systolic or broadcast, not 'systolc'"):
         small(array="systolc")
-    with pytest.raises(TargetError, match="has an even number of columns, not 5"):
-        small(array="broadcast", columns=5)
+    with pytest.raises(TargetError, match="columns of a broadcast array must be 8, 16, 32, not 12"):
+        small(array="broadcast", columns=12)
+    with pytest.raises(TargetError, match="rows of a broadcast array must be a power of two, not 3"):
+        small(array="broadcast", columns=8, engines=[{**one[0], "rows": 3}])
+    two = [{"name": "a", "runs": "heads", "rows": 2}, {"name": "b", "runs": "back", "rows": 2}]
     with pytest.raises(TargetError, match='for one engine that runs all, not 2; use array = "systolic"'):
-        build(tiny, small(array="broadcast", columns=4))
+        build(tiny, small(array="broadcast", columns=8, engines=two))
     attending = random_int8_model(replace(preset("tiny"), spatial_attention="full"), 0)
     with pytest.raises(TargetError, match="does not serve spatial attention"):
         build(attending, small(array="broadcast", columns=8, engines=one))

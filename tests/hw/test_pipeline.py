@@ -92,14 +92,16 @@ def test_systolic_array(idle: str) -> None:
 
 @pytest.mark.parametrize(("rows", "columns", "idle"), [(1, 2, "none"), (2, 8, "none"), (3, 4, "random:5:60")])
 def test_broadcast_array(rows: int, columns: int, idle: str) -> None:
-    """Passes back to back and with pauses of rubbish between them: every sum in its place, row after row."""
+    """Passes a cycle apart and with longer pauses of rubbish: every sum in its place, row after row."""
     rng = np.random.default_rng(rows)
     bits, count = 24, rows * columns
     go = pattern(idle)
     words: dict[str, list[int]] = {name: [] for name in ("weights", "activations", "active", "last")}
     passes = []
-    for taps in (count, count + 3, 5 * count, count):
-        while not next(go):
+    for taps in (count - 1, count + 3, 5 * count, count - 1):
+        free = 0
+        while not next(go) or not free:
+            free += 1
             for name, value in (("weights", 0x7F7F7F), ("activations", -1), ("active", 0), ("last", 0)):
                 words[name].append(value & ((1 << 8 * columns) - 1))
         w = rng.choice([-128, -127, 127, *range(-9, 9)], (rows, taps, 1, 1))
@@ -110,15 +112,13 @@ def test_broadcast_array(rows: int, columns: int, idle: str) -> None:
         words["last"] += [0] * (taps - 1) + [1]
         passes.append((len(words["last"]) - 1 + broadcast.LATENCY, sums(w, x).ravel()))
     widths = {"weights": 8 * rows, "activations": 8 * columns, "active": 1, "last": 1}
-    inputs = {name: (values + [0] * (count + broadcast.LEAD), widths[name]) for name, values in words.items()}
-    seen = play(BroadcastArray(rows=rows, columns=columns, acc_width=bits), inputs, "sum", "valid")
-    got, valid = signed(seen["sum"], bits), np.array(seen["valid"])
-    expected_valid = np.zeros_like(valid)
+    inputs = {name: (values + [0] * (count + broadcast.LATENCY), widths[name]) for name, values in words.items()}
+    seen = play(BroadcastArray(rows=rows, columns=columns, acc_width=bits), inputs, "sum", "start")
+    got = signed(seen["sum"], bits)
     for start, expected in passes:
         at = start + np.arange(count)
-        expected_valid[at] = 1
-        np.testing.assert_array_equal(got[at + broadcast.LEAD], expected, f"pass that leaves from cycle {start}")
-    np.testing.assert_array_equal(valid, expected_valid)
+        np.testing.assert_array_equal(got[at], expected, f"pass that leaves from cycle {start}")
+    np.testing.assert_array_equal(np.flatnonzero(seen["start"]), [start - 1 for start, _ in passes])
 
 
 def test_broadcast_array_of_odd_width() -> None:

@@ -11,8 +11,7 @@ from numpy.typing import NDArray
 
 from fpga.flash_image import weight_image
 from rasca_hw.boot import BootLoader
-from rasca_hw.rom import LATENCY
-from rasca_hw.spram import BLOCK_WORDS, Spram
+from rasca_hw.spram import BLOCK_WORDS, LATENCY, Spram
 from sim.benches.spram import UNDEFINED
 from sim.flash_model import FlashModel
 from sim.icarus import Platform, run_bench, to_verilog
