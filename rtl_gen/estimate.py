@@ -40,7 +40,7 @@ class Lines:
 
     def __init__(self, build: Build, start: int) -> None:
         params = build.params
-        self.row_cycles = params.width + COLOURS * -(-params.width // params.engines[0].columns)
+        self.row_cycles = COLOURS * params.width
         self.used_rows = params.steps * params.rows
         self.dropped_pixels = (build.model.config.height - self.used_rows) * params.width
         self.capacity = params.line_rows
