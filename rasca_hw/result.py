@@ -18,8 +18,7 @@ class ResultUnit(wiring.Component):
     logit_valid, logit : logits of a step in ascending order.
     cut : the frame ends without further steps (truncated).
     errors : of the frame that is being finished.
-    rule, gated, skipped, passed, parity, skip, stopped : see :class:`~rasca_hw.termination.Termination`.
-    ready : whether an early decision may be made.
+    rule, skipped, passed, parity, skip, stopped : see :class:`~rasca_hw.termination.Termination`.
     classified : a pulse with each step's classification.
     decided : a pulse with each frame's end; `results` holds from the next cycle until read.
     confidences, results : one item a step, one a frame. An item not read in time is lost; `overrun` says so in the
@@ -36,13 +35,11 @@ class ResultUnit(wiring.Component):
                 "cut": In(1),
                 "errors": In(Errors),
                 "rule": In(Rule),
-                "gated": In(1),
                 "skipped": In(1),
                 "passed": Out(8),
                 "parity": Out(1),
                 "skip": Out(1),
                 "stopped": Out(1),
-                "ready": In(1),
                 "classified": Out(1),
                 "decided": Out(1),
                 "confidences": Out(stream.Signature(confidence_layout(classes))),
@@ -73,16 +70,13 @@ class ResultUnit(wiring.Component):
                 m.d.sync += [index.eq(0), complete.eq(1)]
 
         m.submodules.termination = termination = Termination(steps=self.steps)
-        early, unfinished = Signal(), Signal()
+        unfinished = Signal()
         m.d.comb += [
-            early.eq(termination.decide & self.ready),
             termination.rule.eq(self.rule),
-            termination.gated.eq(self.gated),
             termination.complete.eq(complete),
             termination.margin.eq(logits[1] - rival),
             termination.skipped.eq(self.skipped),
             termination.cut.eq(self.cut),
-            termination.taken.eq(early),
             self.passed.eq(termination.passed),
             self.parity.eq(termination.parity),
             self.skip.eq(termination.skip),
@@ -99,9 +93,9 @@ class ResultUnit(wiring.Component):
         m.d.comb += step.eq(Mux(unfinished, termination.reached, termination.passed + (complete | finished)))
         m.d.comb += self.classified.eq(complete)
         m.d.sync += [
-            unfinished.eq(early | self.cut),
+            unfinished.eq(termination.decide | self.cut),
             finished.eq(complete & last),
-            self.decided.eq((self.cut & ~termination.stopped) | (complete & last) | early),
+            self.decided.eq((self.cut & ~termination.stopped) | (complete & last) | termination.decide),
         ]
         with m.If(complete):
             with m.If(confidence.valid & ~confidence.ready):

@@ -188,7 +188,7 @@ def estimate(
                         judged = decisions[frame] + termination.LATENCY
                 engine.fetch += STEP_OVERHEAD
         if not made[-1]:
-            decisions[frame] = _early(decisions[frame], lines.ended[frame])
+            decisions[frame] += termination.LATENCY
     return [
         FrameCycles(
             frame_cycles=decided - lines.first_pixel[f],
@@ -197,9 +197,3 @@ def estimate(
         )
         for f, decided in enumerate(decisions)
     ]
-
-
-def _early(decided: int, ended: int) -> int:
-    """When a frame is decided early, from when its last classification would have decided it; `ended`: its last row."""
-    due = decided + termination.LATENCY
-    return ended + FIFO_LATENCY + 1 if ended <= due - 1 < ended + FIFO_LATENCY else due
