@@ -64,7 +64,9 @@ class Termination(wiring.Component):
 
     def elaborate(self, platform: Any) -> Module:
         m = Module()
-        rule, passed = self.rule, self.passed
+        rule = self.rule
+        passed, reached = Signal(range(self.steps)), Signal(range(self.steps + 1))
+        m.d.comb += [self.passed.eq(passed), self.reached.eq(reached)]
         margin = Signal.like(self.margin, reset_less=True)
         confident, low = Signal(), Signal()
         m.d.sync += [
@@ -80,7 +82,7 @@ class Termination(wiring.Component):
 
         m.d.sync += self.decide.eq(0)
         with m.If(judged):
-            m.d.sync += [passed.eq(passed + 1), self.reached.eq(passed + 1), streak.eq(longer)]
+            m.d.sync += [passed.eq(passed + 1), reached.eq(passed + 1), streak.eq(longer)]
             with m.If(rule.enabled & confident & (longer >= rule.consecutive)):
                 m.d.sync += [self.stopped.eq(1), self.skip.eq(1), self.decide.eq(~last)]
             with m.Elif(rule.enabled & low):
@@ -90,7 +92,7 @@ class Termination(wiring.Component):
         with m.If(self.skipped):
             m.d.sync += [passed.eq(passed + 1), self.skip.eq(self.stopped)]
         with m.If(self.cut):
-            m.d.sync += self.reached.eq(passed)
+            m.d.sync += reached.eq(passed)
         with m.If(self.cut | ((judged | self.skipped) & last)):
             m.d.sync += [passed.eq(0), self.parity.eq(~self.parity), streak.eq(0), self.skip.eq(0), self.stopped.eq(0)]
         return m
