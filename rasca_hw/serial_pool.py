@@ -91,10 +91,12 @@ class SerialPool(wiring.Component):
                     m.d.sync += own_maximum.eq(value)
             with m.If(self.end[r]):
                 m.d.sync += ended.eq(1)
-            with m.If(turn == self.rows - 1 + r):
+            mine = turn == self.rows - 1 + r
+            with m.If(mine):
                 m.d.comb += [total.eq(own_total), maximum.eq(own_maximum)]
-                with m.If(turn_ends):
-                    m.d.sync += [self.done.eq(ended), ended.eq(0), own_total.eq(0), own_maximum.eq(-128)]
+            # In one condition, not two: that is a reset of the registers and takes no logic.
+            with m.If(mine & turn_ends):
+                m.d.sync += [self.done.eq(ended), ended.eq(0), own_total.eq(0), own_maximum.eq(-128)]
         product, half = self._multiply(m, total, cycle, running, turn_ends)
         if self.with_max:
             m.d.sync += self.pooled.eq((product + maximum + 1) >> 1)
