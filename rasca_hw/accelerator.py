@@ -15,7 +15,7 @@ from amaranth.hdl import Cat, Module
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
-from .counters import Counters
+from .counters import Counters, frames_in_flight
 from .engine import Engine
 from .interfaces import Pixel, confidence_layout, result_layout
 from .lines import COLOURS, LineBuffer, line_buffer_words
@@ -79,6 +79,9 @@ class Accelerator(wiring.Component):
         m.submodules.result = result = ResultUnit(classes=params.classes, steps=params.steps)
         m.submodules.counters = counters = Counters(
             engines=len(self.engines),
+            frames=frames_in_flight(
+                engines=len(self.engines), steps=params.steps, groups=params.line_rows // params.rows
+            ),
             multipliers=sum(e.multipliers for e in params.engines),
             model_hash=params.model_hash,
         )
@@ -107,10 +110,8 @@ class Accelerator(wiring.Component):
             counters.write.eq(self.write),
             counters.data.eq(self.data),
             self.value.eq(counters.value),
-            result.ready.eq(counters.ready),
             counters.opened.eq(first.handshake.opened),
             result.rule.eq(counters.held),
-            result.gated.eq(first.handshake.gated),
             result.skipped.eq(first.handshake.skipped),
             first.handshake.rule_enabled.eq(counters.rule.enabled),
             first.handshake.passed.eq(result.passed),

@@ -26,15 +26,14 @@ from __future__ import annotations
 from typing import Any
 
 from amaranth.hdl import Array, Cat, Module, Mux, Signal
-from amaranth.lib import wiring
-from amaranth.lib.fifo import SyncFIFOBuffered
+from amaranth.lib import data, memory, wiring
 from amaranth.lib.wiring import In, Out
+from amaranth.utils import ceil_log2
 
 from .interfaces import Errors
 from .termination import Rule
 
 VERSION = 2
-FRAMES_IN_FLIGHT = 8
 REGISTERS = (
     "version",
     "model_hash",
@@ -52,12 +51,25 @@ RULE = 32
 """Address of the first register of the rule."""
 
 
+ENDED = data.StructLayout({"start": 32, "end": 32, "errors": Errors})
+"""What is kept of a frame from its end to its decision; cycles since reset."""
+
+
+def frames_in_flight(*, engines: int, steps: int, groups: int) -> int:
+    """The most frames that have ended and are not decided, with a line buffer for so many groups of rows.
+
+    An engine works on a step while the one before is still in its pipeline, and a second engine's features wait for
+    it: of so many groups and those in the line buffer each `steps` end a frame. A frame that was cut off may be one
+    group alone, but the row interface then waits for the first engine.
+    """
+    return 2 * engines - 1 - (-(engines + 1 + groups) // steps)
+
+
 class Counters(wiring.Component):
     """Members
     -------
     started, ended, errors : of a frame at the row interface.
     decided : a frame's result is ready; `frame_errors` are its errors.
-    ready : low in the cycles in which a frame has ended and the queue does not show it yet.
     open : the frame at the row interface was decided already.
     classified, working : a step's classification is there; an array works.
     products : products of this cycle, for each engine.
@@ -66,8 +78,10 @@ class Counters(wiring.Component):
     opened, held : a frame opens (a pulse); the rule as it was then.
     """
 
-    def __init__(self, *, engines: int, multipliers: int, model_hash: int) -> None:
+    def __init__(self, *, engines: int, frames: int, multipliers: int, model_hash: int) -> None:
+        """`frames` : the most that have ended and are not decided."""
         self.engines = engines
+        self.frames = frames
         self.constants = (VERSION, model_hash, multipliers)
         super().__init__(
             {
@@ -75,7 +89,6 @@ class Counters(wiring.Component):
                 "ended": In(1),
                 "errors": In(Errors),
                 "decided": In(1),
-                "ready": Out(1),
                 "open": Out(1),
                 "classified": In(1),
                 "working": In(1),
@@ -98,26 +111,30 @@ class Counters(wiring.Component):
         start = Signal(32)
         with m.If(self.started):
             m.d.sync += start.eq(cycles)
-        m.submodules.frames = frames = SyncFIFOBuffered(width=Errors.as_shape().size + 64, depth=FRAMES_IN_FLIGHT)
-        # Frames that have ended and are not decided; the queue shows them some cycles later.
-        waiting = Signal(range(FRAMES_IN_FLIGHT + 1))
-        ended = frames.r_rdy
+        # Frames that have ended and are not decided. Read at once: so it is registers or LUTs, of which those that
+        # nobody reads go where no register bus is connected.
+        index = ceil_log2(self.frames)
+        m.submodules.frames = frames = memory.Memory(shape=ENDED, depth=1 << index, init=[])
+        write, read = frames.write_port(), frames.read_port(domain="comb")
+        put, got = Signal(index + 1), Signal(index + 1)
+        oldest = read.data
+        ended = Signal()
         before_end = self.decided & ~ended
-        queued = self.ended & ~self.open & ~before_end
-        m.d.sync += waiting.eq(waiting + queued - (self.decided & ended))
+        m.d.comb += [
+            ended.eq(put != got),
+            write.addr.eq(put[:index]),
+            write.data.start.eq(start),
+            write.data.end.eq(cycles),
+            write.data.errors.eq(self.errors),
+            write.en.eq(self.ended & ~self.open & ~before_end),
+            read.addr.eq(got[:index]),
+            self.frame_errors.eq(Mux(ended, oldest.errors, self.errors)),
+        ]
+        m.d.sync += [put.eq(put + write.en), got.eq(got + (self.decided & ended))]
         with m.If(self.ended):
             m.d.sync += self.open.eq(0)
         with m.Elif(before_end):
             m.d.sync += self.open.eq(1)
-        m.d.comb += [
-            self.ready.eq(ended | ((waiting == 0) & ~self.ended)),
-            frames.w_data[:32].eq(start),
-            frames.w_data[32:64].eq(cycles),
-            frames.w_data[64:].eq(self.errors),
-            frames.w_en.eq(queued),
-            self.frame_errors.eq(Mux(ended, frames.r_data[64:], self.errors)),
-            frames.r_en.eq(self.decided),
-        ]
         count = Signal(32)
         frame_cycles = Signal(32)
         latency = Signal(32)
@@ -129,8 +146,8 @@ class Counters(wiring.Component):
         with m.If(self.decided):
             m.d.sync += [
                 count.eq(count + 1),
-                frame_cycles.eq(cycles - Mux(ended, frames.r_data[:32], start)),
-                latency.eq(Mux(ended, cycles - frames.r_data[32:64], 0)),
+                frame_cycles.eq(cycles - Mux(ended, oldest.start, start)),
+                latency.eq(Mux(ended, cycles - oldest.end, 0)),
                 interval.eq(cycles - before),
                 before.eq(cycles),
             ]

@@ -1,23 +1,24 @@
 """The row interface: checks the pixel stream, normalises it and keeps the last rows in a circular line buffer.
 
 A row is stored as words of C columns, one word a colour: address 1 + (row mod `line_rows`) * 3 * words + colour *
-words + word. Nothing downstream ever waits for a pixel that does not come: a short line counts as complete, a long
-one is cut, and a frame cut off by a new start of frame is ended at the next group with `abort`. Each of these is
-recorded in the frame's `errors`; the contents of such a frame's rows do not matter then, since its result is marked.
+words + word. Lanes past a row's end hold zero, as the feeder expects. Nothing downstream ever waits for a pixel that
+does not come: a short line is filled up, a long one is cut, and a frame cut off by a new start of frame is filled up
+to the next group and ended there with `abort`. Each of these is recorded in the frame's `errors`; what is filled in
+does not matter then, since the frame's result is marked.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-from amaranth.hdl import Module, Mux, Signal
+from amaranth.hdl import Cat, Module, Mux, Signal, signed
 from amaranth.lib import data, memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from .interfaces import Errors, Pixel
-from .packer import Packer
 
 COLOURS = 3
+"""Also the cycles that a pixel takes."""
 
 
 def line_buffer_words(width: int, columns: int, line_rows: int) -> int:
@@ -26,14 +27,17 @@ def line_buffer_words(width: int, columns: int, line_rows: int) -> int:
 
 
 class LineBuffer(wiring.Component):
-    """Takes one pixel a cycle, and three cycles more for each word.
+    """Takes a pixel in three cycles, a byte in each, and leaves it on the stream until the last of them.
+
+    A row is available in the cycle after its last pixel was taken. Pixels that belong to no frame, and those past a
+    line's end, take one cycle; filling takes three for each word.
 
     Members
     -------
     pixels : the sensor's stream; ready is low while the buffer is full.
     address, word : read port, data a cycle after the address.
     rows_available : complete rows not yet freed; rows_done : rows to free (a pulse with a count).
-    started : the first pixel of a frame was taken; ended : all rows of a frame are in the buffer, or it was cut off.
+    started : the first pixel of a frame is there; ended : all rows of a frame are in the buffer, or it was cut off.
     errors : of the frame, valid with `ended`.
     abort : the frame was cut off and all its rows were taken; until `aborted`.
     ignored : nobody looks at this frame's pixels any more; they are counted and not stored.
@@ -46,7 +50,8 @@ class LineBuffer(wiring.Component):
         self.columns = columns
         self.line_rows = line_rows
         self.row_words = -(-width // columns)
-        self.depth = line_buffer_words(width, columns, line_rows) + 2
+        self.words = line_buffer_words(width, columns, line_rows)
+        self.depth = self.words + 2
         super().__init__(
             {
                 "pixels": In(stream.Signature(Pixel)),
@@ -65,111 +70,81 @@ class LineBuffer(wiring.Component):
 
     def elaborate(self, platform: Any) -> Module:
         m = Module()
-        m.submodules.memory = mem = memory.Memory(shape=8 * self.columns, depth=self.depth, init=[])
-        read, write = mem.read_port(), mem.write_port()
-        m.d.comb += [read.addr.eq(self.address), self.word.eq(read.data)]
-        m.d.sync += write.en.eq(0)
-
-        used = Signal(8)
+        pixel, errors = self.pixels.payload, self.errors
+        used = Signal(range(self.line_rows + 1))
         stored = Signal()
         m.d.sync += used.eq(used + stored - self.rows_done)
         m.d.comb += self.rows_available.eq(used)
-        space = used < self.line_rows
+        space = used != self.line_rows
 
-        x = Signal(range(self.width + 1))
+        colour = Signal(range(COLOURS))
         lane = Signal(range(self.columns))
         word = Signal(range(self.row_words))
-        colour = Signal(range(COLOURS))
-        write_colour = Signal(range(COLOURS))
         group_rows = Signal(range(self.rows))
         groups = Signal(range(self.steps))
-        row_base = Signal(range(self.depth), init=1)
-        errors = Signal(Errors)
-        pixel = self.pixels.payload
-        line_end = Signal()
-        m.d.comb += self.errors.eq(errors)
+        # Rest of a line that is too short, or of a group that was cut off; rest of a line that is too long.
+        filling, surplus = Signal(), Signal()
+        # A byte is stored, and what it is the last one of.
+        take = Signal()
+        last_colour, last_lane, last_word = Signal(), Signal(), Signal()
+        row_ends, group_ends, frame_ends = Signal(), Signal(), Signal()
+        m.d.comb += [
+            last_colour.eq(colour == COLOURS - 1),
+            # Filling goes word by word.
+            last_lane.eq((lane == self.columns - 1) | row_ends | filling),
+            last_word.eq(word == self.row_words - 1),
+            row_ends.eq(last_word & ((lane == (self.width - 1) % self.columns) | filling)),
+            stored.eq(take & last_colour & row_ends),
+            group_ends.eq(group_rows == self.rows - 1),
+            frame_ends.eq(group_ends & (groups == self.steps - 1)),
+        ]
+        m.d.comb += self.pixels.ready.eq(take & last_colour & ~filling)
+        with m.If(take):
+            m.d.sync += colour.eq(Mux(last_colour, 0, colour + 1))
+        with m.If(take & last_colour):
+            m.d.sync += lane.eq(Mux(last_lane, 0, lane + 1))
+            with m.If(last_lane):
+                m.d.sync += word.eq(Mux(last_word, 0, word + 1))
+        with m.If(stored):
+            m.d.sync += group_rows.eq(Mux(group_ends, 0, group_rows + 1))
+            with m.If(group_ends):
+                m.d.sync += groups.eq(Mux(frame_ends, 0, groups + 1))
 
-        packers = []
-        for name in "rgb":
-            m.submodules[f"packer_{name}"] = packer = Packer(self.columns)
-            byte = pixel[name]
-            # round((x / 255 - 0.5) * 254), exactly
-            value = Signal(8, name=f"value_{name}", reset_less=True)
-            m.d.sync += value.eq(byte - 127 - byte[7])
-            m.d.comb += [packer.value.eq(value), packer.lane.eq(lane)]
-            packers.append(packer)
+        def take_byte() -> None:
+            """Stores a byte of the pixel on the stream; the current row has a place."""
+            m.d.comb += take.eq(1)
+            m.next = "Line"
+            with m.If(last_colour & ~filling):
+                with m.If(pixel.last & ~row_ends):
+                    m.d.sync += [errors.short_line.eq(1), filling.eq(1)]
+                with m.If(~pixel.last & row_ends):
+                    m.d.sync += [errors.long_line.eq(1), surplus.eq(1)]
+            with m.If(stored):
+                m.d.sync += filling.eq(errors.truncated & ~group_ends)
+                with m.If(frame_ends | (errors.truncated & group_ends)):
+                    m.next = "Ended"
 
-        group_end = (group_rows == self.rows - 1) & (groups == self.steps - 1)
-
-        def next_row() -> None:
-            """The current row counts as complete."""
-            m.d.comb += stored.eq(1)
-            m.d.sync += [x.eq(0), lane.eq(0), word.eq(0), group_rows.eq(group_rows + 1)]
-            m.d.sync += row_base.eq(row_base + COLOURS * self.row_words)
-            with m.If(row_base == 1 + (self.line_rows - 1) * COLOURS * self.row_words):
-                m.d.sync += row_base.eq(1)
-            with m.If(group_rows == self.rows - 1):
-                m.d.sync += [group_rows.eq(0), groups.eq(groups + 1)]
-                with m.If(groups == self.steps - 1):
-                    m.d.sync += groups.eq(0)
-
-        def take_pixel() -> None:
-            """Stores the pixel on the stream; the current row has a place."""
-            m.d.comb += self.pixels.ready.eq(1)
-            m.d.sync += line_end.eq(pixel.last)
-            with m.If(x == self.width):
-                m.d.sync += errors.long_line.eq(1)
-                with m.If(pixel.last):
-                    next_row()
-                    m.next = "Line"
-                    with m.If(group_end):
-                        m.next = "Ended"
-            with m.Else():
-                m.d.sync += [x.eq(x + 1), lane.eq(lane + 1)]
-                m.next = "Line"
-                short = pixel.last & (x != self.width - 1)
-                with m.If(short):
-                    m.d.sync += errors.short_line.eq(1)
-                with m.If((lane == self.columns - 1) | (x == self.width - 1) | pixel.last):
-                    m.next = "Store"
-
-        with m.FSM() as fsm:
+        with m.FSM():
             with m.State("Idle"):
-                m.d.sync += errors.eq(0)
+                m.d.sync += [errors.eq(0), surplus.eq(0)]
                 with m.If(self.pixels.valid & space):
                     with m.If(pixel.first):
                         m.d.comb += self.started.eq(1)
-                        take_pixel()
+                        take_byte()
                     with m.Else():
                         m.d.comb += self.pixels.ready.eq(1)
             with m.State("Line"):
-                with m.If(self.pixels.valid & space):
-                    with m.If(pixel.first):
-                        m.d.sync += errors.truncated.eq(1)
-                        m.next = "Cut"
-                        with m.If((group_rows == 0) & (x == 0)):
+                with m.If((self.pixels.valid | filling) & space):
+                    with m.If(pixel.first & (colour == 0) & ~filling):
+                        m.d.sync += [errors.truncated.eq(1), filling.eq(1), surplus.eq(0)]
+                        with m.If((group_rows == 0) & (word == 0) & (lane == 0)):
+                            m.d.sync += filling.eq(0)
                             m.next = "Ended"
+                    with m.Elif(surplus):
+                        m.d.comb += self.pixels.ready.eq(1)
+                        m.d.sync += surplus.eq(~pixel.last)
                     with m.Else():
-                        take_pixel()
-            with m.State("Store"):
-                m.d.sync += [
-                    write.en.eq(~self.ignored),
-                    write.addr.eq(row_base + word + self._times_words(m, colour)),
-                    write_colour.eq(colour),
-                ]
-                m.d.sync += colour.eq(colour + 1)
-                with m.If(colour == COLOURS - 1):
-                    m.d.sync += [colour.eq(0), lane.eq(0), word.eq(Mux(x == self.width, word, word + 1))]
-                    m.next = "Line"
-                    with m.If(line_end):
-                        next_row()
-                        with m.If(group_end):
-                            m.next = "Ended"
-            with m.State("Cut"):
-                with m.If(space):
-                    next_row()
-                    with m.If(group_rows == self.rows - 1):
-                        m.next = "Ended"
+                        take_byte()
             with m.State("Ended"):
                 m.d.comb += self.ended.eq(1)
                 m.next = "Idle"
@@ -180,23 +155,44 @@ class LineBuffer(wiring.Component):
                 with m.If(self.aborted):
                     m.d.sync += groups.eq(0)
                     m.next = "Idle"
-        m.d.comb += write.data.eq(self._select(m, packers, write_colour))
-        # A pixel that waits is packed again and again until it is taken: it needs no place in the buffer for that.
-        m.d.comb += [packer.valid.eq(self.pixels.valid & ~fsm.ongoing("Store")) for packer in packers]
+
+        address = self._walk(m, take, last_colour, last_lane, row_ends)
+        m.submodules.memory = mem = memory.Memory(shape=8 * self.columns, depth=self.depth, init=[])
+        read, write = mem.read_port(), mem.write_port(granularity=8)
+        first, others = self._bytes(m, colour, lane)
+        lanes = Cat(lane == i for i in range(self.columns))
+        if self.width % self.columns:
+            # The first byte of a word clears the others.
+            lanes |= (lane == 0).replicate(self.columns)
+        m.d.comb += [
+            read.addr.eq(self.address),
+            self.word.eq(read.data),
+            write.addr.eq(address),
+            write.data.eq(Cat(first, *[others] * (self.columns - 1))),
+            write.en.eq(Mux(take & ~self.ignored, lanes, 0)),
+        ]
         return m
 
-    def _times_words(self, m: Module, colour: Signal) -> Any:
-        offset = Signal(range(max(2, (COLOURS - 1) * self.row_words + 1)))
-        with m.Switch(colour):
-            for i in range(COLOURS):
-                with m.Case(i):
-                    m.d.comb += offset.eq(i * self.row_words)
-        return offset
+    def _walk(self, m: Module, take: Signal, last_colour: Signal, last_lane: Signal, row_ends: Signal) -> Signal:
+        """The address of the byte at hand: of each pixel the three words of its place, which are `row_words` apart."""
+        address = Signal(range(self.depth), init=1)
+        step = Signal(signed(len(address) + 1))
+        back = -(COLOURS - 1) * self.row_words
+        m.d.comb += step.eq(Mux(~last_colour, self.row_words, Mux(row_ends, 1, Mux(last_lane, back + 1, back))))
+        with m.If(take):
+            m.d.sync += address.eq(address + step)
+            with m.If(last_colour & row_ends & (address == self.words)):
+                m.d.sync += address.eq(1)
+        return address
 
-    def _select(self, m: Module, packers: list[Packer], colour: Signal) -> Any:
-        word = Signal(data.ArrayLayout(8, self.columns))
+    def _bytes(self, m: Module, colour: Signal, lane: Signal) -> tuple[Signal, Any]:
+        """The colour's value for lane 0, and for the others."""
+        byte, value = Signal(8), Signal(8)
         with m.Switch(colour):
-            for i, packer in enumerate(packers):
+            for i, name in enumerate("rgb"):
                 with m.Case(i):
-                    m.d.comb += word.eq(packer.word)
-        return word
+                    m.d.comb += byte.eq(self.pixels.payload[name])
+        # round((x / 255 - 0.5) * 254), exactly: x - 128 of the upper half, x - 127 of the lower one.
+        low = Signal(8)
+        m.d.comb += [low.eq(byte[:7] + ~byte[7]), value.eq(Cat(low[:7], ~(byte[7] | low[7])))]
+        return value, Mux(lane == 0, 0, value) if self.width % self.columns else value

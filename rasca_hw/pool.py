@@ -15,6 +15,7 @@ from amaranth.lib.wiring import In, Out
 from .array import delay
 from .multiplier import LATENCY as MULTIPLIER_LATENCY
 from .multiplier import Multiplier
+from .serial_pool import SerialPool
 
 FRACTION = 14
 LATENCY = MULTIPLIER_LATENCY + 5
@@ -22,7 +23,8 @@ LATENCY = MULTIPLIER_LATENCY + 5
 
 
 class StatePool(wiring.Component):
-    """One multiplier for all rows, whose ends come a cycle or more apart; with `logic` it is made of additions.
+    """One multiplier for all rows, whose ends come a cycle or more apart; with `logic` a serial one, for rows that come
+    one after another.
 
     Members
     -------
@@ -48,7 +50,9 @@ class StatePool(wiring.Component):
 
     def elaborate(self, platform: Any) -> Module:
         m = Module()
-        ends = delay(m, self.end, self.wait, name="waiting", reset_less=False)
+        if self.logic:
+            self._serial(m)
+            return m
         total_shape = signed(8 + self.columns.bit_length())
         chosen_sum = Signal(total_shape)
         chosen_max = Signal(signed(8))
@@ -64,20 +68,15 @@ class StatePool(wiring.Component):
                     maximum.eq(Mux(fresh | (value > maximum), value, maximum)),
                     fresh.eq(self.end[r]),
                 ]
-            ended = delay(m, ends[r], 1, name=f"end{r}", reset_less=False)
+            ended = delay(m, self.end[r], 1, name=f"end{r}", reset_less=False)
             with m.If(ended):
                 m.d.sync += [chosen_sum.eq(total), chosen_max.eq(maximum)]
-        m.d.sync += chosen.eq(delay(m, ends, 1, name="ends", reset_less=False).any())
+        m.d.sync += chosen.eq(delay(m, self.end, 1, name="ends", reset_less=False).any())
 
         reciprocal = ((1 << FRACTION) * 2 + self.columns) // (2 * self.columns)
-        if self.logic:
-            scaled = Signal(signed(len(chosen_sum) + FRACTION + 2))
-            m.d.comb += scaled.eq(sum(chosen_sum << i for i in range(FRACTION + 1) if reciprocal >> i & 1))
-            product = delay(m, scaled, MULTIPLIER_LATENCY + 1, name="product")
-        else:
-            m.submodules.multiplier = multiplier = Multiplier(chosen_sum.shape().width, FRACTION + 2)
-            m.d.comb += [multiplier.a.eq(chosen_sum), multiplier.b.eq(reciprocal)]
-            product = delay(m, multiplier.product, 1, name="product")
+        m.submodules.multiplier = multiplier = Multiplier(chosen_sum.shape().width, FRACTION + 2)
+        m.d.comb += [multiplier.a.eq(chosen_sum), multiplier.b.eq(reciprocal)]
+        product = delay(m, multiplier.product, 1, name="product")
         maximum = delay(m, chosen_max, MULTIPLIER_LATENCY + 1, name="max")
         p = Signal(signed(16))
         if self.with_max:
@@ -87,3 +86,19 @@ class StatePool(wiring.Component):
         m.d.sync += self.pooled.eq(Mux(p < -128, -128, Mux(p > 127, 127, p)))
         m.d.comb += self.done.eq(delay(m, chosen, MULTIPLIER_LATENCY + 3, name="done", reset_less=False))
         return m
+
+    def _serial(self, m: Module) -> None:
+        latency = LATENCY + self.wait
+        # Small arrays of several rows, for which nothing has to wait, have two columns.
+        spacing = max(2, (latency - 2) // self.rows) if self.wait else 2
+        m.submodules.serial = unit = SerialPool(
+            rows=self.rows, columns=self.columns, with_max=self.with_max, spacing=spacing
+        )
+        early = latency - unit.latency
+        m.d.comb += [
+            unit.values.eq(delay(m, self.values, early, name="values")),
+            unit.valid.eq(delay(m, self.valid, early, name="valid", reset_less=False)),
+            unit.end.eq(delay(m, self.end, early, name="ends", reset_less=False)),
+            self.pooled.eq(unit.pooled),
+            self.done.eq(unit.done),
+        ]

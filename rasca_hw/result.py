@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from amaranth.hdl import Module, Mux, Signal, signed
-from amaranth.lib import data, stream, wiring
+from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from .interfaces import Errors, confidence_layout, result_layout
@@ -18,12 +18,11 @@ class ResultUnit(wiring.Component):
     logit_valid, logit : logits of a step in ascending order.
     cut : the frame ends without further steps (truncated).
     errors : of the frame that is being finished.
-    rule, gated, skipped, passed, parity, skip, stopped : see :class:`~rasca_hw.termination.Termination`.
-    ready : whether an early decision may be made.
+    rule, skipped, passed, parity, skip, stopped : see :class:`~rasca_hw.termination.Termination`.
     classified : a pulse with each step's classification.
     decided : a pulse with each frame's end; `results` holds from the next cycle until read.
-    confidences, results : one item a step, one a frame. An item not read in time is lost; `overrun` says so in the
-        next result.
+    confidences, results : one item a step, one a frame. While one is not read the logits of a next one are lost, and
+        that item with them; `overrun` says so in the next result.
     """
 
     def __init__(self, *, classes: int, steps: int) -> None:
@@ -36,13 +35,11 @@ class ResultUnit(wiring.Component):
                 "cut": In(1),
                 "errors": In(Errors),
                 "rule": In(Rule),
-                "gated": In(1),
                 "skipped": In(1),
                 "passed": Out(8),
                 "parity": Out(1),
                 "skip": Out(1),
                 "stopped": Out(1),
-                "ready": In(1),
                 "classified": Out(1),
                 "decided": Out(1),
                 "confidences": Out(stream.Signature(confidence_layout(classes))),
@@ -53,36 +50,41 @@ class ResultUnit(wiring.Component):
     def elaborate(self, platform: Any) -> Module:
         m = Module()
         index = Signal(range(self.classes))
-        logits = Signal(data.ArrayLayout(signed(32), self.classes))
-        best = Signal(signed(32))
-        klass = Signal(4)
+        confidence, result = self.confidences, self.results
+        # Logits have no place of their own: they go at once to where a reader looks for them.
+        lost_confidence = self._keep(m, confidence, index)
+        lost_result = self._keep(m, result, index)
+        # With two classes the best one so far is the first, which is kept already; a lost result has no class.
+        best = result.payload.logits[0] if self.classes == 2 else Signal(signed(32))
+        # For the margin, also of a step that is lost to the readers.
+        second, rival = Signal(signed(32)), Signal(signed(32))
         complete = Signal()
         finished = Signal()
-        rival = Signal(signed(32))
         frame = Signal(16)
         overrun = Signal()
         m.d.sync += complete.eq(0)
         with m.If(self.logit_valid):
-            m.d.sync += logits[index].eq(self.logit)
             m.d.sync += index.eq(index + 1)
             with m.If((index == 0) | (self.logit > best)):
-                m.d.sync += [best.eq(self.logit), klass.eq(index)]
-            with m.If((index != 1) & ((index == 0) | (self.logit > rival))):
+                if self.classes > 2:
+                    m.d.sync += best.eq(self.logit)
+                with m.If(~lost_result):
+                    m.d.sync += result.payload.klass.eq(index)
+            with m.If(index == 1):
+                m.d.sync += second.eq(self.logit)
+            with m.Elif((index == 0) | (self.logit > rival)):
                 m.d.sync += rival.eq(self.logit)
             with m.If(index == self.classes - 1):
                 m.d.sync += [index.eq(0), complete.eq(1)]
 
         m.submodules.termination = termination = Termination(steps=self.steps)
-        early, unfinished = Signal(), Signal()
+        unfinished = Signal()
         m.d.comb += [
-            early.eq(termination.decide & self.ready),
             termination.rule.eq(self.rule),
-            termination.gated.eq(self.gated),
             termination.complete.eq(complete),
-            termination.margin.eq(logits[1] - rival),
+            termination.margin.eq(second - rival),
             termination.skipped.eq(self.skipped),
             termination.cut.eq(self.cut),
-            termination.taken.eq(early),
             self.passed.eq(termination.passed),
             self.parity.eq(termination.parity),
             self.skip.eq(termination.skip),
@@ -91,30 +93,22 @@ class ResultUnit(wiring.Component):
         step = Signal(8)
         last = termination.passed == self.steps - 1
 
-        confidence, result = self.confidences, self.results
-        for item in (confidence, result):
-            with m.If(item.ready):
-                m.d.sync += item.valid.eq(0)
         # `passed` counts a step some cycles after its logits.
         m.d.comb += step.eq(Mux(unfinished, termination.reached, termination.passed + (complete | finished)))
         m.d.comb += self.classified.eq(complete)
         m.d.sync += [
-            unfinished.eq(early | self.cut),
+            unfinished.eq(termination.decide | self.cut),
             finished.eq(complete & last),
-            self.decided.eq((self.cut & ~termination.stopped) | (complete & last) | early),
+            self.decided.eq((self.cut & ~termination.stopped) | (complete & last) | termination.decide),
         ]
         with m.If(complete):
-            with m.If(confidence.valid & ~confidence.ready):
+            with m.If(lost_confidence):
                 m.d.sync += overrun.eq(1)
             with m.Else():
-                m.d.sync += [
-                    confidence.valid.eq(1),
-                    confidence.payload.step.eq(step),
-                    confidence.payload.logits.eq(logits),
-                ]
+                m.d.sync += [confidence.valid.eq(1), confidence.payload.step.eq(step)]
         with m.If(self.decided):
             m.d.sync += frame.eq(frame + 1)
-            with m.If(result.valid & ~result.ready):
+            with m.If(lost_result):
                 m.d.sync += overrun.eq(1)
             with m.Else():
                 m.d.sync += [
@@ -122,9 +116,19 @@ class ResultUnit(wiring.Component):
                     result.valid.eq(1),
                     result.payload.frame.eq(frame),
                     result.payload.step.eq(step),
-                    result.payload.klass.eq(klass),
-                    result.payload.logits.eq(logits),
                     result.payload.errors.eq(self.errors),
                     result.payload.errors.overrun.eq(overrun),
                 ]
         return m
+
+    def _keep(self, m: Module, item: Any, index: Signal) -> Signal:
+        """Puts a step's logits into an item, unless it still waits to be read; returns whether they are lost."""
+        waits = item.valid & ~item.ready
+        before, lost = Signal(), Signal()
+        m.d.comb += lost.eq(Mux(self.logit_valid & (index == 0), 0, before) | waits)
+        m.d.sync += [item.valid.eq(waits), before.eq(lost)]
+        with m.If(self.logit_valid & ~lost):
+            m.d.sync += item.payload.logits[index].eq(self.logit)
+        with m.If(self.cut):
+            m.d.sync += before.eq(0)
+        return lost

@@ -33,14 +33,14 @@ class Rule(data.Struct):
 class Termination(wiring.Component):
     """Members
     -------
-    rule, gated : the rule of the frame at hand, and whether it is enabled.
+    rule : of the frame at hand.
     complete, margin : a step's classification is there (a pulse), with its margin.
     skipped : a group was passed over (a pulse).
     cut : the frame ends here.
     passed, parity : groups done with in this frame; toggles from frame to frame.
     skip : the next group is to be passed over.
     stopped : the frame was decided early; until its last group was passed over.
-    decide, taken : a decision is due, until it is taken.
+    decide : the frame is decided early (a pulse).
     reached : groups done with at that decision or cut.
     """
 
@@ -49,7 +49,6 @@ class Termination(wiring.Component):
         super().__init__(
             {
                 "rule": In(Rule),
-                "gated": In(1),
                 "complete": In(1),
                 "margin": In(signed(33)),
                 "skipped": In(1),
@@ -59,14 +58,15 @@ class Termination(wiring.Component):
                 "skip": Out(1),
                 "stopped": Out(1),
                 "decide": Out(1),
-                "taken": In(1),
                 "reached": Out(8),
             }
         )
 
     def elaborate(self, platform: Any) -> Module:
         m = Module()
-        rule, passed = self.rule, self.passed
+        rule = self.rule
+        passed, reached = Signal(range(self.steps)), Signal(range(self.steps + 1))
+        m.d.comb += [self.passed.eq(passed), self.reached.eq(reached)]
         margin = Signal.like(self.margin, reset_less=True)
         confident, low = Signal(), Signal()
         m.d.sync += [
@@ -80,20 +80,19 @@ class Termination(wiring.Component):
         m.d.comb += longer.eq(Mux(confident, Mux(streak == 255, streak, streak + 1), 0))
         last = passed == self.steps - 1
 
-        with m.If(self.taken):
-            m.d.sync += self.decide.eq(0)
+        m.d.sync += self.decide.eq(0)
         with m.If(judged):
-            m.d.sync += [passed.eq(passed + 1), self.reached.eq(passed + 1), streak.eq(longer)]
-            with m.If(self.gated & confident & (longer >= rule.consecutive)):
+            m.d.sync += [passed.eq(passed + 1), reached.eq(passed + 1), streak.eq(longer)]
+            with m.If(rule.enabled & confident & (longer >= rule.consecutive)):
                 m.d.sync += [self.stopped.eq(1), self.skip.eq(1), self.decide.eq(~last)]
-            with m.Elif(self.gated & low):
+            with m.Elif(rule.enabled & low):
                 # With the last group passed over, there is nothing left to wait for.
                 before_last = passed == self.steps - 2
                 m.d.sync += [self.stopped.eq(before_last), self.skip.eq(1), self.decide.eq(before_last)]
         with m.If(self.skipped):
             m.d.sync += [passed.eq(passed + 1), self.skip.eq(self.stopped)]
         with m.If(self.cut):
-            m.d.sync += self.reached.eq(passed)
+            m.d.sync += reached.eq(passed)
         with m.If(self.cut | ((judged | self.skipped) & last)):
             m.d.sync += [passed.eq(0), self.parity.eq(~self.parity), streak.eq(0), self.skip.eq(0), self.stopped.eq(0)]
         return m

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from rasca_hw.counters import FRAMES_IN_FLIGHT
 from rasca_hw.params import AcceleratorParams, EngineParams, SpatialParams
 from rasca_hw.program import Drain, Instruction, Issue, Mode, Weights
 from rasca_hw.serial_tail import boot_lanes
@@ -78,12 +77,6 @@ def build(model: Int8Model, target: Target) -> Build:
     if config.steps > MAX_STEPS:
         raise TargetError(
             f"{config.name} has {config.steps} steps, at most {MAX_STEPS} are served; use more rows a group"
-        )
-    buffered = target.line_rows // (config.steps * config.rows) + 3
-    if buffered > FRAMES_IN_FLIGHT:
-        raise TargetError(
-            f"target {target.name}: line_rows {target.line_rows} holds {buffered - 3} frames of {config.name}, "
-            f"at most {FRAMES_IN_FLIGHT - 3} are served"
         )
     if target.array == "broadcast" and config.spatial_attention != "off":
         raise TargetError(

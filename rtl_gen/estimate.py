@@ -40,7 +40,7 @@ class Lines:
 
     def __init__(self, build: Build, start: int) -> None:
         params = build.params
-        self.row_cycles = params.width + COLOURS * -(-params.width // params.engines[0].columns)
+        self.row_cycles = COLOURS * params.width
         self.used_rows = params.steps * params.rows
         self.dropped_pixels = (build.model.config.height - self.used_rows) * params.width
         self.capacity = params.line_rows
@@ -188,7 +188,7 @@ def estimate(
                         judged = decisions[frame] + termination.LATENCY
                 engine.fetch += STEP_OVERHEAD
         if not made[-1]:
-            decisions[frame] = _early(decisions[frame], lines.ended[frame])
+            decisions[frame] += termination.LATENCY
     return [
         FrameCycles(
             frame_cycles=decided - lines.first_pixel[f],
@@ -197,9 +197,3 @@ def estimate(
         )
         for f, decided in enumerate(decisions)
     ]
-
-
-def _early(decided: int, ended: int) -> int:
-    """When a frame is decided early, from when its last classification would have decided it; `ended`: its last row."""
-    due = decided + termination.LATENCY
-    return ended + FIFO_LATENCY + 1 if ended <= due - 1 < ended + FIFO_LATENCY else due

@@ -13,6 +13,7 @@ from fractions import Fraction
 from math import ceil
 
 from rasca_hw.camera.dvp import DEPTH
+from rasca_hw.lines import COLOURS
 from rasca_nn.errors import RascaError
 from rtl_gen.build import Build
 from rtl_gen.estimate import Lines, estimate
@@ -58,15 +59,17 @@ class RealTime:
 
 
 class _SensorLines(Lines):
-    """The row interface behind a sensor; `waits` are the cycles that each row waited before it was taken."""
+    """The row interface behind a sensor; `waits` are the most cycles that a pixel of each row waited before it was
+    taken.
+    """
 
     def __init__(self, build: Build, sensor: Sensor, ratio: Fraction, *, left: int, top: int, factor: int) -> None:
         super().__init__(build, 0)
         self.sensor = sensor
         self.ratio = ratio
         self.left, self.top, self.factor = left, top, factor
+        self.width = build.params.width
         self.waits: list[int] = []
-        self.row_clocks: list[tuple[int, int]] = []
 
     def cycle(self, clocks: int) -> int:
         """The cycle after so many clocks of pclk."""
@@ -76,6 +79,9 @@ class _SensorLines(Lines):
         """First cycle in which row `index`, counted over all frames, is available."""
         sensor = self.sensor
         pixel = sensor.format.value.clocks
+        # The crop takes no event while a pixel waits behind it, and of those in a box only the last one makes a pixel.
+        least = COLOURS + self.factor - 1
+        slower = least - self.factor * pixel * self.ratio
         while len(self.complete) <= index:
             row = len(self.complete)
             frame, line = divmod(row, self.used_rows)
@@ -84,15 +90,17 @@ class _SensorLines(Lines):
             start += line * sensor.line_clocks
             begins = self.cycle(start + (self.left + self.factor) * pixel)
             free = self.freed[row - self.capacity] if row >= self.capacity else 0
-            self.waits.append(max(0, free - begins))
+            taken = max(begins, free, self.complete[-1] if row else 0)
+            self.waits.append(taken - begins + max(0, ceil((self.width - 1) * slower)))
             if row % self.used_rows == 0:
-                self.first_pixel.append(max(begins, free))
-            ends = start + sensor.width * pixel
-            if (row + 1) % self.used_rows == 0:
-                # The last pixel is held until the sensor's frame has ended.
-                ends = (frame + 1) * sensor.frame_clocks
-                self.ended.append(max(self.cycle(ends), free))
-            self.complete.append(max(self.cycle(ends), free) + 3)
+                self.first_pixel.append(taken)
+            last = (row + 1) % self.used_rows == 0
+            # The last pixel is held until its line has ended, and that of a frame until the sensor's frame has.
+            ends = (frame + 1) * sensor.frame_clocks if last else start + sensor.width * pixel
+            there = max(self.cycle(ends), taken + (self.width - 1) * least)
+            if last:
+                self.ended.append(there)
+            self.complete.append(there + COLOURS)
         return self.complete[index]
 
 

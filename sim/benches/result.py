@@ -19,8 +19,7 @@ async def decisions(dut: Any) -> None:
     given = case.load()
     for name in ("logit_valid", "logit", "cut", "errors", "skipped"):
         getattr(dut, name).value = 0
-    rule = int(given["rule"])
-    dut.rule.value, dut.gated.value, dut.ready.value = rule, int(rule != 0), 1
+    dut.rule.value = int(given["rule"])
     edge = await case.start(dut)
     results = StreamMonitor(dut, "results", edge, given["stall"])
     confidences = StreamMonitor(dut, "confidences", edge, given["stall"])

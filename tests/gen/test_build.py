@@ -63,13 +63,6 @@ def test_more_steps_than_a_result_can_say() -> None:
         build(random_int8_model(replace(config, height=256), 0), load_target("small"))
 
 
-def test_more_frames_in_the_line_buffer_than_the_counters_have_places_for() -> None:
-    config, target = replace(preset("tiny"), height=5), load_target("small")
-    build(random_int8_model(config, 0), replace(target, line_rows=29))
-    with pytest.raises(TargetError, match="line_rows 30 holds 6 frames of tiny, at most 5 are served"):
-        build(random_int8_model(config, 0), replace(target, line_rows=30))
-
-
 def small(**changes: Any) -> Target:
     """The target "small" with changed fields."""
     table = asdict(load_target("small"))

@@ -16,6 +16,7 @@ from rasca_hw.feeder import Feeder, Tap
 from rasca_hw.multiplier import Multiplier
 from rasca_hw.packer import Packer
 from rasca_hw.pool import StatePool
+from rasca_hw.serial_pool import SerialPool
 from rasca_nn.config import preset
 from rasca_nn.int8_file import Layer
 from rasca_nn.integer import IntegerNet, accumulate
@@ -244,3 +245,43 @@ def test_state_pool(columns: int, kind: str, idle: str) -> None:
             done[at] = 1
             assert pooled[at] == expected[p * rows + r], f"pass {p}, row {r}"
     np.testing.assert_array_equal(seen["done"], done)
+
+
+@pytest.mark.parametrize(
+    ("rows", "spacing", "columns", "kind"),
+    [(2, 8, 7, "mean+max"), (2, 2, 15, "mean"), (3, 4, 13, "mean+max"), (1, 6, 1, "mean"), (1, 5, 40, "mean+max")],
+)
+def test_serial_pool(rows: int, spacing: int, columns: int, kind: str) -> None:
+    """Rows one after another, in blocks of `spacing` columns; ordinary channels and extreme ones; a group that lacks
+    rows.
+    """
+    passes = 5
+    config = replace(preset("tiny"), width=16 * columns, pool=kind)
+    rng = np.random.default_rng(columns)
+    state = rng.integers(-128, 128, (rows * passes, columns))
+    state[0], state[1], state[2] = 127, -128, np.sign(np.arange(columns) - columns // 2) * 127
+    expected = IntegerNet(random_int8_model(config, 0)).pool(torch.from_numpy(state)[None])[0].numpy()
+    unit = SerialPool(rows=rows, columns=columns, with_max=kind == "mean+max", spacing=spacing)
+    steps: list[tuple[int, int, int]] = []
+    ends = []
+    for p in range(passes):
+        for block in range(0, columns, spacing):
+            for r in range(rows if p < passes - 1 else 1):
+                for c in range(block, block + spacing):
+                    row, there, last = 1 << r, c < columns, c == columns - 1
+                    value = int(state[p * rows + r, c]) if there else 77
+                    steps.append((value, row * there, row * last))
+                    if last:
+                        ends.append((len(steps) - 1 + unit.latency, p * rows + r))
+        steps += [(55, 0, 0)] * (rows * spacing + 2)
+    steps += [(0, 0, 0)] * unit.latency
+    inputs = {
+        "values": (lanes(np.array([[value] * rows for value, _, _ in steps])), 8 * rows),
+        "valid": ([valid for _, valid, _ in steps], rows),
+        "end": ([end for _, _, end in steps], rows),
+    }
+    seen = play(unit, inputs, "pooled", "done")
+    pooled = signed(seen["pooled"], 8)
+    assert [cycle for cycle, done in enumerate(seen["done"]) if done] == [cycle for cycle, _ in ends]
+    for cycle, channel in ends:
+        assert pooled[cycle] == expected[channel], f"channel {channel}"
