@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from rasca_hw.counters import FRAMES_IN_FLIGHT
 from rasca_hw.params import AcceleratorParams, EngineParams, SpatialParams
@@ -20,6 +20,7 @@ from rtl_gen.lower import (
     tap_weights,
 )
 from rtl_gen.memory import memories
+from rtl_gen.places import apart, overlaid, pools_apart, pools_overlaid
 from rtl_gen.schedule import LayerPlan, schedule, step_cycles
 from rtl_gen.target import EngineTarget, Target, TargetError
 
@@ -93,11 +94,15 @@ def build(model: Int8Model, target: Target) -> Build:
         mappings = [_whole(model, target)]
         groups = [1]
     else:
-        back = back_mapping(model, target.columns, FIRST_WORD, receives=True)
-        assert back.features is not None
+        places = apart(config, target.columns, FIRST_WORD)
+        pools = pools_apart(config, target.columns, FIRST_WORD)
         every = list(range(config.heads))
-        ops, depth = head_ops(model, target.columns, every, FIRST_WORD, back.features, sends=True, frees=True)
-        mappings = [Mapping(ops=tuple(ops), loop=0, depth=depth, features=back.features), back]
+        ops = head_ops(model, target.columns, every, pools, places.features, sends=True, frees=True)
+        depth = max(pool.end for pool in pools)
+        mappings = [
+            Mapping(ops=tuple(ops), loop=0, depth=depth, features=places.features),
+            back_mapping(model, places, target.columns, receives=True),
+        ]
         groups = [config.heads, 1]
     engines = tuple(
         _engine(model, target, engine, mapping, count)
@@ -138,27 +143,16 @@ def build(model: Int8Model, target: Target) -> Build:
 
 def _whole(model: Int8Model, target: Target) -> Mapping:
     """Everything on one engine: the state is cleared, then heads one after another, then the rest."""
-    config = model.config
-    back = back_mapping(model, target.columns, FIRST_WORD, receives=False)
-    assert back.features is not None
+    config, columns = model.config, target.columns
+    places = overlaid(config, columns, FIRST_WORD)
+    back = back_mapping(model, places, columns, receives=False)
+    pools = pools_overlaid(config, columns, places.features)
     ops: list[Op] = [*back.ops[: back.loop]]
-    end = back.depth
     for head in range(config.heads):
-        more, used = head_ops(
-            model, target.columns, [head], back.depth, back.features, sends=False, frees=head == config.heads - 1
-        )
-        ops += more
-        end = max(end, used)
-    return Mapping(
-        ops=(*ops, *back.ops[back.loop :]),
-        loop=back.loop,
-        depth=end,
-        operand_base=back.operand_base,
-        operand_depth=back.operand_depth,
-        gate_depth=back.gate_depth,
-        features=back.features,
-        spatial_base=back.spatial_base,
-    )
+        last = head == config.heads - 1
+        ops += head_ops(model, columns, [head], pools, places.features, sends=False, frees=last)
+    depth = max(places.end, *(pool.end for pool in pools))
+    return replace(back, ops=(*ops, *back.ops[back.loop :]), depth=depth)
 
 
 def _engine(model: Int8Model, target: Target, engine: EngineTarget, mapping: Mapping, groups: int) -> EngineBuild:
