@@ -129,7 +129,7 @@ def build(model: Int8Model, target: Target) -> Build:
             f"{config.name} on {target.name} takes {used} multipliers, {used - target.multipliers} more than "
             f"the device's {target.multipliers}; use fewer rows or columns"
         )
-    uses = memories(params)
+    uses = memories(params, target)
     blocks = sum(use.blocks for use in uses)
     if blocks > target.block_rams:
         largest = max(uses, key=lambda use: use.blocks)
@@ -137,6 +137,12 @@ def build(model: Int8Model, target: Target) -> Build:
             f"target {target.name} has {target.block_rams} block RAMs and {config.name} takes {blocks}, "
             f"{blocks - target.block_rams} too many, {largest.blocks} of them for {largest.owner}'s {largest.use}; "
             "use a smaller network, fewer line_rows or a larger device"
+        )
+    sprams = sum(use.sprams for use in uses)
+    if sprams > target.spram_blocks:
+        raise TargetError(
+            f"target {target.name} has {target.spram_blocks} SPRAMs and {config.name} takes {sprams}, "
+            f"{sprams - target.spram_blocks} too many; use a smaller network or a larger device"
         )
     return Build(model, target, params, engines)
 

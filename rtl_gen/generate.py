@@ -66,7 +66,7 @@ def generate(model_path: Path, target: str, out: Path, *, report: Report = _sile
     begin()
     made = build(model, load_target(target))
     begin()
-    uses = memories(made.params)
+    uses = memories(made.params, made.target)
     begin()
     manifest = describe(made, uses)
     begin()
@@ -132,6 +132,7 @@ def describe(made: Build, uses: list[MemoryUse]) -> dict[str, Any]:
         "memory": {
             "bits": sum(use.bits for use in uses),
             "block_rams": sum(use.blocks for use in uses),
+            "sprams": sum(use.sprams for use in uses),
             "uses": [
                 {
                     "owner": u.owner,
@@ -140,6 +141,7 @@ def describe(made: Build, uses: list[MemoryUse]) -> dict[str, Any]:
                     "width": u.width,
                     "bits": u.bits,
                     "block_rams": u.blocks,
+                    "sprams": u.sprams,
                 }
                 for u in uses
             ],

@@ -14,6 +14,7 @@ from rasca_nn.errors import RascaError
 BUILT_IN = Path(__file__).with_name("targets.toml")
 RUNS = ("heads", "back", "all")
 ARRAYS = ("systolic", "broadcast")
+DEFAULTS = {"array": ARRAYS[0], "spram_blocks": 0}
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 RESERVED = {"lines", "link", "result", "counters"}
 """Names of the accelerator's other parts."""
@@ -48,6 +49,7 @@ class Target:
     array: str
     columns: int
     line_rows: int
+    spram_blocks: int
     engines: tuple[EngineTarget, ...]
 
 
@@ -89,7 +91,7 @@ def target_from_dict(table: dict[str, Any]) -> Target:
 def _target(name: str, table: Any) -> Target:
     if not isinstance(table, dict):
         raise TargetError(f"target {name} must be a table, not {table!r}")
-    values = _checked(f"target {name}", Target, {"name": name, "array": ARRAYS[0], **table})
+    values = _checked(f"target {name}", Target, {"name": name, **DEFAULTS, **table})
     engines = values["engines"]
     if not isinstance(engines, list) or not all(isinstance(e, dict) for e in engines):
         raise TargetError(f"target {name}: engines must be a list of tables")
@@ -110,6 +112,8 @@ def _target(name: str, table: Any) -> Target:
     for key in ("multipliers", "block_rams", "luts"):
         if getattr(target, key) < 1:
             raise TargetError(f"target {name}: {key} must be 1 or more, not {getattr(target, key)}")
+    if target.spram_blocks < 0:
+        raise TargetError(f"target {name}: spram_blocks must be 0 or more, not {target.spram_blocks}")
     if not 1 <= target.clock_mhz <= MAX_CLOCK_MHZ:
         raise TargetError(f"target {name}: clock_mhz must be 1 to {MAX_CLOCK_MHZ}, not {target.clock_mhz}")
     if not 1 <= target.line_rows <= MAX_LINE_ROWS:

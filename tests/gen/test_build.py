@@ -14,7 +14,7 @@ from rasca_nn.random_model import random_int8_model
 from rtl_gen.build import build
 from rtl_gen.estimate import estimate
 from rtl_gen.lower import hardware_biases, tap_weights
-from rtl_gen.memory import memories
+from rtl_gen.memory import MemoryUse, family, memories
 from rtl_gen.target import Target, TargetError, load_target, target_from_dict, target_names
 
 
@@ -42,11 +42,49 @@ def test_too_few_multipliers() -> None:
 
 def test_too_few_block_rams() -> None:
     model, target = random_int8_model(preset("released-210x240"), 0), load_target("ecp5-85f")
-    blocks = sum(use.blocks for use in memories(build(model, target).params))
+    blocks = sum(use.blocks for use in memories(build(model, target).params, target))
     build(model, replace(target, block_rams=blocks))
     message = f"has {blocks - 1} block RAMs and released-210x240 takes {blocks}, 1 too many, .*; use a smaller network"
     with pytest.raises(TargetError, match=message):
         build(model, replace(target, block_rams=blocks - 1))
+
+
+def test_too_few_sprams() -> None:
+    model, target = random_int8_model(preset("released-210x240"), 0), load_target("up5k")
+    assert sum(use.sprams for use in memories(build(model, target).params, target)) == 4
+    with pytest.raises(TargetError, match="has 3 SPRAMs and released-210x240 takes 4, 1 too many; use a smaller"):
+        build(model, replace(target, spram_blocks=3))
+
+
+@pytest.mark.parametrize("name", ["released-210x240", "released-105x120"])
+def test_the_released_networks_fit_the_smallest_board(name: str) -> None:
+    target = load_target("up5k")
+    made = build(random_int8_model(preset(name), 0), target)
+    assert sum(use.blocks for use in memories(made.params, target)) <= 30
+
+
+@pytest.mark.parametrize(
+    ("words", "width", "rom", "blocks"),
+    [
+        (512, 64, False, 8),
+        (28, 64, False, 4),
+        (230, 64, False, 4),
+        (540, 64, False, 12),
+        (632, 64, False, 12),
+        (452, 64, False, 8),
+        (768, 8, False, 2),
+        (1344, 8, False, 3),
+        (600, 8, False, 2),
+        (32, 8, False, 1),
+        (19, 80, True, 0),
+        (400, 29, True, 4),
+        (768, 8, True, 2),
+        (2048, 29, True, 15),
+    ],
+)
+def test_block_rams_of_an_ice40(words: int, width: int, rom: bool, blocks: int) -> None:
+    """As counted in what synth_ice40 of Yosys 0.66 made of such memories, written byte by byte where `not rom`."""
+    assert MemoryUse("", "", words, width, rom=rom, family=family("iCE40UP5K")).blocks == blocks
 
 
 def test_too_few_line_rows() -> None:
@@ -88,6 +126,7 @@ LIMITS = {
     "multipliers": (1, None),
     "block_rams": (1, None),
     "luts": (1, None),
+    "spram_blocks": (0, None),
 }
 
 
