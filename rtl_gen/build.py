@@ -17,10 +17,11 @@ from rtl_gen.lower import (
     hardware_biases,
     head_ops,
     product_bits,
+    restore_op,
     tap_weights,
 )
 from rtl_gen.memory import memories
-from rtl_gen.places import apart, overlaid, pools_apart, pools_overlaid
+from rtl_gen.places import Region, apart, lend, overlaid, pools_apart, pools_overlaid
 from rtl_gen.schedule import LayerPlan, schedule, step_cycles
 from rtl_gen.target import EngineTarget, Target, TargetError
 
@@ -30,6 +31,8 @@ MAX_STEPS = 255
 """What a result's step counts to."""
 FIRST_WORD = 1
 """Memories are used from word 1 on, so that a wide kernel's left neighbour has an address everywhere."""
+NEIGHBOUR = 1
+"""Words behind the last, for its right neighbour."""
 
 
 @dataclass(frozen=True)
@@ -152,13 +155,29 @@ def _whole(model: Int8Model, target: Target) -> Mapping:
     config, columns = model.config, target.columns
     places = overlaid(config, columns, FIRST_WORD)
     back = back_mapping(model, places, columns, receives=False)
-    pools = pools_overlaid(config, columns, places.features)
+
+    def depth(lent: Region | None) -> int:
+        pools = pools_overlaid(config, columns, places.features, lent)
+        return max(places.end, *(pool.end for pool in pools))
+
+    lent = None
+    beyond = depth(None) + NEIGHBOUR - target.activation_words if target.activation_words else 0
+    if beyond > 0:
+        lent = lend(config, places.features, beyond)
+        if lent is None or depth(lent) + NEIGHBOUR > target.activation_words:
+            raise TargetError(
+                f"target {target.name}: activations of {config.name} take {depth(None) + NEIGHBOUR} words, and no way "
+                f"was found to do with activation_words {target.activation_words}; use more, or fewer columns"
+            )
+    pools = pools_overlaid(config, columns, places.features, lent)
     ops: list[Op] = [*back.ops[: back.loop]]
     for head in range(config.heads):
         last = head == config.heads - 1
         ops += head_ops(model, columns, [head], pools, places.features, sends=False, frees=last)
-    depth = max(places.end, *(pool.end for pool in pools))
-    return replace(back, ops=(*ops, *back.ops[back.loop :]), depth=depth)
+    if lent:
+        # Before the last convolution, whose source is far from it: nothing waits for either.
+        ops.insert(-1, restore_op(config, places, lent))
+    return replace(back, ops=(*ops, *back.ops[back.loop :]), depth=depth(lent))
 
 
 def _engine(model: Int8Model, target: Target, engine: EngineTarget, mapping: Mapping, groups: int) -> EngineBuild:
@@ -226,7 +245,7 @@ def _memories(
             if layer is None:
                 if p.op.weights == Weights.ROM:
                     weights[group] += [0] * (p.groups * p.pass_cycles)
-                entries = [(1 << p.op.shift >> 1, p.op.shift)] * p.op.out_channels
+                entries = [(p.op.bias + (1 << p.op.shift >> 1), p.op.shift)] * p.op.out_channels
             else:
                 weights[group] += tap_weights(layer, p.op.order, rows)
                 values = hardware_biases(model.config, layer)

@@ -8,7 +8,7 @@ the stored zero,
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -28,9 +28,9 @@ class Op:
 
     `layers` holds an integer layer for each lockstep group, none for the layer that clears the state and for products
     of two activations, which take their `weights` from elsewhere (`lanes`: the first word of the operand memory they
-    are in) and have one `shift`. `order` are the parts of its input channels in the order of `source`; `first` is the
-    first output channel, where a layer is cut into several. `traces` names the integer model's tensors that the
-    written words must equal, for each group.
+    are in) and have one `shift` and `bias`. `order` are the parts of its input channels in the order of `source`;
+    `first` is the first output channel, where a layer is cut into several. `traces` names the integer model's tensors
+    that the written words must equal, from channel `traced` on, for each group.
     """
 
     name: str
@@ -44,6 +44,7 @@ class Op:
     weights: Weights = Weights.ROM
     lanes: int = 0
     shift: int = 0
+    bias: int = 0
     residual: int = 0
     fraction: int = 0
     kernel_height: int = 1
@@ -63,6 +64,7 @@ class Op:
     to: frozenset[str] = frozenset({"memory"})
     waits: frozenset[str] = frozenset()
     traces: tuple[str, ...] = ()
+    traced: int = 0
 
     @property
     def products(self) -> bool:
@@ -162,6 +164,26 @@ def head_ops(
             )
         )
     return ops
+
+
+def restore_op(config: RaScaNetConfig, places: Places, lent: Region) -> Op:
+    """Writes features again whose place was lent, from their mirror: x * up(255) / 256, without weights."""
+    return Op(
+        name="features.restore",
+        layers=(None,),
+        source=replace(places.state, channels=1),
+        dest=lent,
+        out_channels=lent.channels,
+        width=lent.width,
+        bias=255,
+        relu=True,
+        mode=Mode.GATE,
+        unsigned=True,
+        operand=lent,
+        operand_unsigned=True,
+        traces=(f"head{config.heads - 2}.pool{CONVS}",),
+        traced=config.channels[-1] - lent.channels,
+    )
 
 
 def back_mapping(model: Int8Model, places: Places, columns: int, *, receives: bool) -> Mapping:

@@ -140,6 +140,23 @@ def overlaid(config: RaScaNetConfig, columns: int, base: int) -> Places:
     )
 
 
+def last_features(config: RaScaNetConfig, features: Region) -> int:
+    """The first word of the last head's features."""
+    return features.base + (config.heads - 1) * (features.size // config.heads)
+
+
+def lend(config: RaScaNetConfig, features: Region, words: int) -> Region | None:
+    """The last channels before the last head's features, as many as have so many words; None if a head has not.
+
+    The pools of the last head may lie there, if the features come back from where they are mirrored.
+    """
+    channels = -(-words // features.words)
+    if config.heads < 2 or channels > config.channels[-1]:
+        return None
+    base = last_features(config, features) - channels * features.words
+    return replace(features, base=base, channels=channels)
+
+
 def _pools(config: RaScaNetConfig, columns: int) -> list[Region]:
     """The results of a head's first three convolutions, not yet placed."""
     return [
@@ -158,14 +175,14 @@ def pools_apart(config: RaScaNetConfig, columns: int, base: int) -> list[Region]
     ]
 
 
-def pools_overlaid(config: RaScaNetConfig, columns: int, features: Region) -> list[Region]:
-    """From the last head's features on, whose place is free until its last convolution.
+def pools_overlaid(config: RaScaNetConfig, columns: int, features: Region, lent: Region | None = None) -> list[Region]:
+    """From the last head's features on, whose place is free until its last convolution; or from those that are `lent`.
 
     The second lies below the first one and runs after it: each of its rows ends where the first one's row of the same
     number begins, or before, so that it is written over rows that were read. The third keeps clear of the features.
     """
     first, second, third = _pools(config, columns)
-    base = features.base + (config.heads - 1) * (features.size // config.heads)
+    base = lent.base if lent else last_features(config, features)
     read, written = first.channels * first.words, second.channels * second.words
     ahead = max((y + 1) * written - y * read for y in range(second.rows))
     second = replace(second, base=base)

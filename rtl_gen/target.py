@@ -14,7 +14,7 @@ from rasca_nn.errors import RascaError
 BUILT_IN = Path(__file__).with_name("targets.toml")
 RUNS = ("heads", "back", "all")
 ARRAYS = ("systolic", "broadcast")
-DEFAULTS = {"array": ARRAYS[0], "spram_blocks": 0}
+DEFAULTS = {"array": ARRAYS[0], "spram_blocks": 0, "activation_words": 0}
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 RESERVED = {"lines", "link", "result", "counters"}
 """Names of the accelerator's other parts."""
@@ -50,6 +50,7 @@ class Target:
     columns: int
     line_rows: int
     spram_blocks: int
+    activation_words: int
     engines: tuple[EngineTarget, ...]
 
 
@@ -112,8 +113,11 @@ def _target(name: str, table: Any) -> Target:
     for key in ("multipliers", "block_rams", "luts"):
         if getattr(target, key) < 1:
             raise TargetError(f"target {name}: {key} must be 1 or more, not {getattr(target, key)}")
-    if target.spram_blocks < 0:
-        raise TargetError(f"target {name}: spram_blocks must be 0 or more, not {target.spram_blocks}")
+    for key in ("spram_blocks", "activation_words"):
+        if getattr(target, key) < 0:
+            raise TargetError(f"target {name}: {key} must be 0 or more, not {getattr(target, key)}")
+    if target.activation_words and len(parsed) > 1:
+        raise TargetError(f"target {name}: activation_words is for one engine that runs all, not {len(parsed)}")
     if not 1 <= target.clock_mhz <= MAX_CLOCK_MHZ:
         raise TargetError(f"target {name}: clock_mhz must be 1 to {MAX_CLOCK_MHZ}, not {target.clock_mhz}")
     if not 1 <= target.line_rows <= MAX_LINE_ROWS:

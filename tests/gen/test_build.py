@@ -63,6 +63,18 @@ def test_the_released_networks_fit_the_smallest_board(name: str) -> None:
     assert sum(use.blocks for use in memories(made.params, target)) <= 30
 
 
+def test_no_room_for_the_activations() -> None:
+    model, target = random_int8_model(preset("released-210x240"), 0), load_target("up5k")
+    (engine,) = build(model, target).params.engines
+    assert engine.depth + 1 == 512
+    build(model, replace(target, activation_words=456))
+    message = "activations of released-210x240 take 540 words, and no way was found to do with activation_words 455"
+    with pytest.raises(TargetError, match=message):
+        build(model, replace(target, activation_words=455))
+    with pytest.raises(TargetError, match="activation_words is for one engine that runs all, not 2"):
+        small(activation_words=512)
+
+
 @pytest.mark.parametrize(
     ("words", "width", "rom", "blocks"),
     [
@@ -127,6 +139,7 @@ LIMITS = {
     "block_rams": (1, None),
     "luts": (1, None),
     "spram_blocks": (0, None),
+    "activation_words": (0, None),
 }
 
 
@@ -136,6 +149,8 @@ def test_numbers_of_a_target(key: str) -> None:
     least, most = LIMITS[key]
     others = {"engines": engines(1, 1)}
     outside = [least - 1, -1, *([most + 1] if most else [])]
+    if key == "activation_words":
+        others = {"engines": [{"name": "all", "runs": "all", "rows": 1}]}
     for value in (least, *([most] if most else [])):
         assert getattr(small(**others, **{key: value}), key) == value
     span = f"{least} to {most}" if most else f"{least} or more"

@@ -24,6 +24,7 @@ from tests.hw.whole import BROADCAST, SINGLE
 
 STATE = {"gru.candidate", "state.clear"}
 RECEIVED = {"the other engine"}
+TARGETS = ["ecp5-85f", "up5k", *(pytest.param(str(path), id=path.stem) for path in (BROADCAST, SINGLE))]
 
 
 def producers(plan: LayerPlan, plans: tuple[LayerPlan, ...]) -> set[str]:
@@ -33,7 +34,7 @@ def producers(plan: LayerPlan, plans: tuple[LayerPlan, ...]) -> set[str]:
     head = name.rpartition(".")[0]
     mine = f"{head}." if head else ""
     spatial = {n for n in names if n.startswith("spatial")}
-    heads = {n for n in names if n.endswith("conv4")} or RECEIVED
+    heads = {n for n in names if n.endswith(("conv4", ".restore"))} or RECEIVED
     projected = "projection.1" if "projection.1" in names else "projection.0"
     if name.endswith(("conv2", "conv3", "conv4")):
         return {f"{mine}conv{int(name[-1]) - 1}"}
@@ -152,7 +153,9 @@ def test_random(number: int) -> None:
         replay(engine, min(2, case.config.steps))
 
 
-@pytest.mark.parametrize("target", ["ecp5-85f", str(BROADCAST), str(SINGLE)], ids=["two", "broadcast", "single"])
+@pytest.mark.parametrize(
+    "target", ["ecp5-85f", "up5k", str(BROADCAST), str(SINGLE)], ids=["two", "up5k", "broadcast", "single"]
+)
 @pytest.mark.parametrize("name", ["released-210x240", "released-105x120"])
 def test_released(name: str, target: str) -> None:
     large = replace(load_target(target), block_rams=1000)
