@@ -28,7 +28,7 @@ class Family:
     per_block: bool
 
     def blocks(self, words: int, width: int, rom: bool) -> int:
-        """The fewest of any shape; Yosys finds no fewer by mixing them."""
+        """The fewest of any shape: what Yosys makes, too, of the sizes in tests/gen/test_build.py."""
         count = min(-(-words // depth) * -(-width // bits) for depth, bits in self.shapes)
         least = self.least_rom if rom else self.least_ram
         return count if words * width >= least * (count if self.per_block else 1) else 0
