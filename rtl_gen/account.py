@@ -59,7 +59,7 @@ def account(config: RaScaNetConfig, target: str) -> dict[str, Any]:
     RascaError where the generator does not serve the configuration or the target is too small.
     """
     made = build(random_int8_model(config, seed=1), load_target(target))
-    uses = memories(made.params)
+    uses = memories(made.params, made.target)
     manifest = describe(made, uses)
     layers = [layer for engine in made.engines for layer in _layers(engine)]
     steps = made.params.steps
@@ -102,9 +102,10 @@ def _kinds(uses: list[MemoryUse]) -> dict[str, dict[str, int]]:
     for use in uses:
         name = use.use.split(",")[0]
         for kind in (KINDS.get(name, name), "all"):
-            entry = found.setdefault(kind, {"bits": 0, "block_rams": 0})
+            entry = found.setdefault(kind, {"bits": 0, "block_rams": 0, "sprams": 0})
             entry["bits"] += use.bits
             entry["block_rams"] += use.blocks
+            entry["sprams"] += use.sprams
     return {**{kind: entry for kind, entry in found.items() if kind != "all"}, "all": found["all"]}
 
 
@@ -125,6 +126,7 @@ def beside(counted: Count, hardware: dict[str, Any]) -> list[tuple[str, str, str
         ("all memories, KB", f"{held:.2f}", f"{memory['all']:.2f}"),
         ("all memories, times the paper's count", "", f"{memory['all'] / held:.2f}"),
         ("block RAMs", "-", str(hardware["memory"]["all"]["block_rams"])),
+        *([("SPRAMs", "-", str(sprams))] if (sprams := hardware["memory"]["all"]["sprams"]) else []),
         ("products a frame, M", f"{counted.macs / 1e6:.2f}", f"{hardware['products'] / 1e6:.2f}"),
         ("ops a frame, M", f"{counted.ops / 1e6:.2f}", "-"),
         ("products issued a frame in a stream, M", "-", f"{hardware['issued']['frame_in_stream'] / 1e6:.2f}"),

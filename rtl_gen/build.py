@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from rasca_hw.params import AcceleratorParams, EngineParams, SpatialParams
 from rasca_hw.program import Drain, Instruction, Issue, Mode, Weights
@@ -17,9 +17,11 @@ from rtl_gen.lower import (
     hardware_biases,
     head_ops,
     product_bits,
+    restore_op,
     tap_weights,
 )
 from rtl_gen.memory import memories
+from rtl_gen.places import Region, apart, lend, overlaid, pools_apart, pools_overlaid
 from rtl_gen.schedule import LayerPlan, schedule, step_cycles
 from rtl_gen.target import EngineTarget, Target, TargetError
 
@@ -29,6 +31,8 @@ MAX_STEPS = 255
 """What a result's step counts to."""
 FIRST_WORD = 1
 """Memories are used from word 1 on, so that a wide kernel's left neighbour has an address everywhere."""
+NEIGHBOUR = 1
+"""Words behind the last, for its right neighbour."""
 
 
 @dataclass(frozen=True)
@@ -92,11 +96,15 @@ def build(model: Int8Model, target: Target) -> Build:
         mappings = [_whole(model, target)]
         groups = [1]
     else:
-        back = back_mapping(model, target.columns, FIRST_WORD, receives=True)
-        assert back.features is not None
+        places = apart(config, target.columns, FIRST_WORD)
+        pools = pools_apart(config, target.columns, FIRST_WORD)
         every = list(range(config.heads))
-        ops, depth = head_ops(model, target.columns, every, FIRST_WORD, back.features, sends=True, frees=True)
-        mappings = [Mapping(ops=tuple(ops), loop=0, depth=depth, features=back.features), back]
+        ops = head_ops(model, target.columns, every, pools, places.features, sends=True, frees=True)
+        depth = max(pool.end for pool in pools)
+        mappings = [
+            Mapping(ops=tuple(ops), loop=0, depth=depth, features=places.features),
+            back_mapping(model, places, target.columns, receives=True),
+        ]
         groups = [config.heads, 1]
     engines = tuple(
         _engine(model, target, engine, mapping, count)
@@ -123,7 +131,7 @@ def build(model: Int8Model, target: Target) -> Build:
             f"{config.name} on {target.name} takes {used} multipliers, {used - target.multipliers} more than "
             f"the device's {target.multipliers}; use fewer rows or columns"
         )
-    uses = memories(params)
+    uses = memories(params, target)
     blocks = sum(use.blocks for use in uses)
     if blocks > target.block_rams:
         largest = max(uses, key=lambda use: use.blocks)
@@ -132,32 +140,43 @@ def build(model: Int8Model, target: Target) -> Build:
             f"{blocks - target.block_rams} too many, {largest.blocks} of them for {largest.owner}'s {largest.use}; "
             "use a smaller network, fewer line_rows or a larger device"
         )
+    sprams = sum(use.sprams for use in uses)
+    if sprams > target.spram_blocks:
+        raise TargetError(
+            f"target {target.name} has {target.spram_blocks} SPRAMs and {config.name} takes {sprams}, "
+            f"{sprams - target.spram_blocks} too many; use a smaller network or a larger device"
+        )
     return Build(model, target, params, engines)
 
 
 def _whole(model: Int8Model, target: Target) -> Mapping:
     """Everything on one engine: the state is cleared, then heads one after another, then the rest."""
-    config = model.config
-    back = back_mapping(model, target.columns, FIRST_WORD, receives=False)
-    assert back.features is not None
+    config, columns = model.config, target.columns
+    places = overlaid(config, columns, FIRST_WORD)
+    back = back_mapping(model, places, columns, receives=False)
+
+    def depth(lent: Region | None) -> int:
+        pools = pools_overlaid(config, columns, places.features, lent)
+        return max(places.end, *(pool.end for pool in pools))
+
+    lent = None
+    beyond = depth(None) + NEIGHBOUR - target.activation_words if target.activation_words else 0
+    if beyond > 0:
+        lent = lend(config, places.features, beyond)
+        if lent is None or depth(lent) + NEIGHBOUR > target.activation_words:
+            raise TargetError(
+                f"target {target.name}: activations of {config.name} take {depth(None) + NEIGHBOUR} words, and no way "
+                f"was found to do with activation_words {target.activation_words}; use more, or fewer columns"
+            )
+    pools = pools_overlaid(config, columns, places.features, lent)
     ops: list[Op] = [*back.ops[: back.loop]]
-    end = back.depth
     for head in range(config.heads):
-        more, used = head_ops(
-            model, target.columns, [head], back.depth, back.features, sends=False, frees=head == config.heads - 1
-        )
-        ops += more
-        end = max(end, used)
-    return Mapping(
-        ops=(*ops, *back.ops[back.loop :]),
-        loop=back.loop,
-        depth=end,
-        operand_base=back.operand_base,
-        operand_depth=back.operand_depth,
-        gate_depth=back.gate_depth,
-        features=back.features,
-        spatial_base=back.spatial_base,
-    )
+        last = head == config.heads - 1
+        ops += head_ops(model, columns, [head], pools, places.features, sends=False, frees=last)
+    if lent:
+        # Before the last convolution, whose source is far from it: nothing waits for either.
+        ops.insert(-1, restore_op(config, places, lent))
+    return replace(back, ops=(*ops, *back.ops[back.loop :]), depth=depth(lent))
 
 
 def _engine(model: Int8Model, target: Target, engine: EngineTarget, mapping: Mapping, groups: int) -> EngineBuild:
@@ -226,7 +245,7 @@ def _memories(
             if layer is None:
                 if p.op.weights == Weights.ROM:
                     weights[group] += [0] * (p.groups * p.pass_cycles)
-                entries = [(1 << p.op.shift >> 1, p.op.shift)] * p.op.out_channels
+                entries = [(p.op.bias + (1 << p.op.shift >> 1), p.op.shift)] * p.op.out_channels
             else:
                 weights[group] += tap_weights(layer, p.op.order, rows)
                 values = hardware_biases(model.config, layer)

@@ -18,6 +18,7 @@ from rasca_hw.accelerator import Accelerator
 from rasca_nn.errors import RascaError
 from rasca_nn.int8_file import Int8Model, accumulator_bounds
 from rtl_gen.build import Build, build
+from rtl_gen.energy import energy
 from rtl_gen.estimate import estimate
 from rtl_gen.memory import MemoryUse, memories
 from rtl_gen.target import load_target, target_from_dict
@@ -66,7 +67,7 @@ def generate(model_path: Path, target: str, out: Path, *, report: Report = _sile
     begin()
     made = build(model, load_target(target))
     begin()
-    uses = memories(made.params)
+    uses = memories(made.params, made.target)
     begin()
     manifest = describe(made, uses)
     begin()
@@ -107,6 +108,7 @@ def describe(made: Build, uses: list[MemoryUse]) -> dict[str, Any]:
     multipliers = sum(e.multipliers for e in params.engines)
     products = params.steps * sum(e.products for e in made.engines)
     hertz = target.clock_mhz * 1_000_000
+    drawn = energy(target, last.interval)
     return {
         "format": FORMAT,
         "preset": config.name,
@@ -128,10 +130,12 @@ def describe(made: Build, uses: list[MemoryUse]) -> dict[str, Any]:
             "frame": round(products / (multipliers * first.frame_cycles), 4),
             "frame_in_stream": round(products / (multipliers * last.interval), 4),
         },
+        **({"energy": drawn} if drawn else {}),
         "engines": [_engine(made, i) for i in range(len(made.engines))],
         "memory": {
             "bits": sum(use.bits for use in uses),
             "block_rams": sum(use.blocks for use in uses),
+            "sprams": sum(use.sprams for use in uses),
             "uses": [
                 {
                     "owner": u.owner,
@@ -140,6 +144,7 @@ def describe(made: Build, uses: list[MemoryUse]) -> dict[str, Any]:
                     "width": u.width,
                     "bits": u.bits,
                     "block_rams": u.blocks,
+                    "sprams": u.sprams,
                 }
                 for u in uses
             ],

@@ -17,27 +17,9 @@ from numpy.typing import NDArray
 from rasca_hw.program import Mode, Weights
 from rasca_nn.config import CONVS, RaScaNetConfig
 from rasca_nn.int8_file import Int8Model, Layer, accumulator_bounds, input_ranges
+from rtl_gen.places import Places, Region, joint, two_projections
 
 TABLES = ("sigmoid", "tanh", "hardswish")
-
-
-@dataclass(frozen=True)
-class Region:
-    """Words that hold a tensor, row-major: base + ((row * channels) + channel) * words + word."""
-
-    base: int
-    channels: int
-    width: int
-    words: int
-    rows: int = 1
-
-    @property
-    def size(self) -> int:
-        return self.rows * self.channels * self.words
-
-    @property
-    def end(self) -> int:
-        return self.base + self.size
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,9 +28,9 @@ class Op:
 
     `layers` holds an integer layer for each lockstep group, none for the layer that clears the state and for products
     of two activations, which take their `weights` from elsewhere (`lanes`: the first word of the operand memory they
-    are in) and have one `shift`. `order` are the parts of its input channels in the order of `source`; `first` is the
-    first output channel, where a layer is cut into several. `traces` names the integer model's tensors that the
-    written words must equal, for each group.
+    are in) and have one `shift` and `bias`. `order` are the parts of its input channels in the order of `source`;
+    `first` is the first output channel, where a layer is cut into several. `traces` names the integer model's tensors
+    that the written words must equal, from channel `traced` on, for each group.
     """
 
     name: str
@@ -62,6 +44,7 @@ class Op:
     weights: Weights = Weights.ROM
     lanes: int = 0
     shift: int = 0
+    bias: int = 0
     residual: int = 0
     fraction: int = 0
     kernel_height: int = 1
@@ -81,6 +64,7 @@ class Op:
     to: frozenset[str] = frozenset({"memory"})
     waits: frozenset[str] = frozenset()
     traces: tuple[str, ...] = ()
+    traced: int = 0
 
     @property
     def products(self) -> bool:
@@ -105,6 +89,19 @@ class Mapping:
     gate_depth: int = 0
     features: Region | None = None
     spatial_base: int = 0
+
+    @property
+    def state_words(self) -> int:
+        """Words of the operand memory that mirror the state: its first ones."""
+        return self.gate_depth
+
+    @property
+    def feature_words(self) -> int:
+        """Words of the operand memory that mirror the features: those behind the state's. Where one engine runs all,
+        the update gate may lie in their place: all products with the features are over when it is written, and it has
+        been used when the next ones come.
+        """
+        return self.operand_depth - self.gate_depth
 
 
 def hardware_biases(config: RaScaNetConfig, layer: Layer) -> NDArray[np.int64]:
@@ -134,18 +131,11 @@ def tap_weights(layer: Layer, order: tuple[slice, ...], rows: int) -> list[int]:
 
 
 def head_ops(
-    model: Int8Model, columns: int, heads: list[int], base: int, features: Region, *, sends: bool, frees: bool
-) -> tuple[list[Op], int]:
-    """The four convolutions of the given heads in lockstep; returns them and the end of the memory used."""
+    model: Int8Model, columns: int, heads: list[int], pools: list[Region], features: Region, *, sends: bool, frees: bool
+) -> list[Op]:
+    """The four convolutions of the given heads in lockstep, with the results of the first three in `pools`."""
     config = model.config
     channels = (3, *config.channels)
-    pools = [
-        Region(base, channels[j], width, -(-width // columns), config.heights[j])
-        for j, width in enumerate(config.widths)
-        if 0 < j < CONVS
-    ]
-    # The third pool lies where the first one was, which nobody reads any more when it is made.
-    pools[1] = replace(pools[1], base=base + max(pools[0].size, pools[2].size))
     words = features.words
     dest = Region(features.base + heads[0] * channels[-1] * words, channels[-1], features.width, words)
     regions = [Region(0, 3, config.width, -(-config.width // columns), config.rows), *pools, dest]
@@ -173,57 +163,57 @@ def head_ops(
                 traces=tuple(f"head{i}.pool{j + 1}" for i in heads),
             )
         )
-    return ops, pools[1].end
+    return ops
 
 
-def back_mapping(model: Int8Model, columns: int, base: int, *, receives: bool) -> Mapping:
-    """Attention, projection, ConvGRU and classifier. Memory: [HR : F : H : C], so that what is read together is
-    contiguous.
-    """
+def restore_op(config: RaScaNetConfig, places: Places, lent: Region) -> Op:
+    """Writes features again whose place was lent, from their mirror: x * up(255) / 256, without weights."""
+    return Op(
+        name="features.restore",
+        layers=(None,),
+        source=replace(places.state, channels=1),
+        dest=lent,
+        out_channels=lent.channels,
+        width=lent.width,
+        bias=255,
+        relu=True,
+        mode=Mode.GATE,
+        unsigned=True,
+        operand=lent,
+        operand_unsigned=True,
+        traces=(f"head{config.heads - 2}.pool{CONVS}",),
+        traced=config.channels[-1] - lent.channels,
+    )
+
+
+def back_mapping(model: Int8Model, places: Places, columns: int, *, receives: bool) -> Mapping:
+    """Attention, projection, ConvGRU and classifier."""
     config = model.config
     d, n = config.hidden, config.columns
-    words = -(-n // columns)
     attended = bool(model.spatial)
-    reset_state = Region(base, d, n, words)
-    projected = Region(reset_state.end, d, n, words)
-    state = Region(projected.end, d, n, words)
-    features = Region(state.end, config.features, n, words)
-    end = features.end
-    squeezed = Region(projected.base, config.attention, n, words)
-    if config.attention > d:
-        squeezed = Region(end, config.attention, n, words)
-        end = squeezed.end
-    weights = Region(projected.base, n, n, words)
-    if attended and n > d:
-        weights = Region(end, n, n, words)
-        end = weights.end
-    pooled = Region(end, d, 1, 1)
-    hidden = Region(pooled.end, config.classifier_hidden, 1, 1)
-    end = hidden.end
-
-    def span(first: Region, last: Region) -> Region:
-        return Region(first.base, first.channels + last.channels, n, words)
+    state, features = places.state, places.features
 
     def op(name: str, layer: Layer | None, source: Region, dest: Region | None, **fields: Any) -> Op:
         defaults = {"width": n, "out_channels": len(layer.bias) if layer else d, "traces": (name,)}
         return Op(name=name, layers=(layer,), source=source, dest=dest, **{**defaults, **fields})
 
     layers = model.layers
-    ops = [op("state.clear", None, Region(base, 1, n, words), state, to=frozenset({"memory", "operand"}), traces=())]
+    anything = Region(places.reset_state.base, 1, n, state.words)
+    ops = [op("state.clear", None, anything, state, to=frozenset({"memory", "operand"}), traces=())]
     takes = frozenset({"features"} if receives else ())
     for i in range(len(model.spatial)):
-        ops += _spatial_ops(model, i, columns, features, state, reset_state, weights, takes)
+        ops += _spatial_ops(model, i, columns, places, takes)
         takes = frozenset()
     if config.channel_attention:
-        c = config.features
+        both, order = joint(features, state)
         relu = config.attention_relu
         ops += [
             op(
                 "attention.squeeze",
                 layers["attention.squeeze"],
-                span(state, features),
-                squeezed,
-                order=(slice(c, c + d), slice(0, c)),
+                both,
+                places.squeezed,
+                order=order,
                 relu=relu,
                 unsigned=relu,
                 waits=takes,
@@ -231,7 +221,7 @@ def back_mapping(model: Int8Model, columns: int, base: int, *, receives: bool) -
             op(
                 "attention.scaled",
                 layers["attention.excite"],
-                squeezed,
+                places.squeezed,
                 features,
                 table="sigmoid",
                 mode=Mode.GATE,
@@ -242,14 +232,13 @@ def back_mapping(model: Int8Model, columns: int, base: int, *, receives: bool) -
         ]
         takes = frozenset()
     gives = frozenset({"given"} if receives else ())
-    wide = config.projection == "1x3-1x3"
-    first = reset_state if wide else projected
+    wide = two_projections(config)
     ops.append(
         op(
             "projection.0",
             layers["projection.0"],
             features,
-            first,
+            places.between if wide else places.projected,
             wide=wide,
             pad_low=not attended,
             relu=wide,
@@ -262,36 +251,39 @@ def back_mapping(model: Int8Model, columns: int, base: int, *, receives: bool) -
             op(
                 "projection.1",
                 layers["projection.1"],
-                first,
-                projected,
+                places.between,
+                places.projected,
                 wide=True,
                 pad_low=True,
                 relu=True,
                 unsigned=True,
             )
         )
-    gates = span(projected, state)
-    sources = span(reset_state, projected)
+    gates, gates_order = joint(places.projected, state)
+    sources, sources_order = joint(places.projected, places.reset_state)
+    gated = {"table": "sigmoid", "order": gates_order}
     ops += [
-        op("gru.reset", layers["gru.reset"], gates, reset_state, table="sigmoid", mode=Mode.GATE, operand=state),
-        op("gru.update", layers["gru.update"], gates, state, table="sigmoid", to=frozenset({"gate"})),
+        op("gru.reset", layers["gru.reset"], gates, places.reset_state, mode=Mode.GATE, operand=state, **gated),
+        op("gru.update", layers["gru.update"], gates, state, to=frozenset({"gate"}), **gated),
         op(
             "gru.candidate",
             layers["gru.candidate"],
             sources,
             state,
-            order=(slice(d, 2 * d), slice(0, d)),
+            order=sources_order,
             table="tanh",
             mode=Mode.BLEND,
             operand=state,
-            state=pooled,
+            state=places.pooled,
             to=frozenset({"memory", "operand", "state"}),
         ),
     ]
-    last = pooled
+    last = places.pooled
     if config.classifier_hidden:
-        ops.append(op("classifier.hidden", layers["classifier.hidden"], pooled, hidden, width=1, table="hardswish"))
-        last = hidden
+        ops.append(
+            op("classifier.hidden", layers["classifier.hidden"], last, places.hidden, width=1, table="hardswish")
+        )
+        last = places.hidden
     ops.append(
         op(
             "classifier.output",
@@ -307,12 +299,12 @@ def back_mapping(model: Int8Model, columns: int, base: int, *, receives: bool) -
     return Mapping(
         ops=tuple(ops),
         loop=1,
-        depth=end,
+        depth=places.end,
         operand_base=state.base,
         operand_depth=state.size + features.size,
         gate_depth=state.size,
         features=features,
-        spatial_base=weights.base,
+        spatial_base=places.weights.base,
     )
 
 
@@ -320,15 +312,13 @@ def _spatial_ops(
     model: Int8Model,
     head: int,
     columns: int,
-    features: Region,
-    state: Region,
-    keys: Region,
-    weights: Region,
+    places: Places,
     takes: frozenset[str],
 ) -> list[Op]:
     """P + V softmax(H^T K) of a head, in place of P. Score rows are cut at the words of H, whose lanes they are."""
     config, shifts = model.config, model.spatial[head]
     c, n, name = config.channels[-1], config.columns, f"spatial{head}"
+    features, keys, weights = places.features, places.keys, places.weights
     p = Region(features.base + head * c * features.words, c, n, features.words)
     key, value = model.layers[f"{name}.key"], model.layers[f"{name}.value"]
     ops = [
@@ -355,7 +345,7 @@ def _spatial_ops(
                 first=first,
                 width=n,
                 weights=Weights.LANES,
-                lanes=state.base + word,
+                lanes=places.state.base + word,
                 shift=product_shift(config, shifts.scores),
                 fraction=shifts.weights,
                 to=frozenset({"softmax"}),

@@ -1,31 +1,63 @@
-"""What lives where: every memory of a design, its bits, and the block RAMs it takes."""
+"""What lives where: every memory of a design, its bits, and the block RAMs or SPRAMs it takes."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from rasca_hw.lines import line_buffer_words
 from rasca_hw.params import AcceleratorParams, EngineParams
 from rasca_hw.program import Drain, Issue, record_layout
 from rasca_hw.serial_tail import bias_lanes, mirror_words
 from rasca_hw.softmax import SCORE_BITS
-from rasca_hw.spram import BLOCK_BITS
+from rasca_hw.spram import BLOCK_BITS as SPRAM_BITS
+from rasca_hw.spram import BLOCK_WORDS as SPRAM_WORDS
+from rtl_gen.target import Target
 
-BLOCK_SHAPES = ((16384, 1), (8192, 2), (4096, 4), (2048, 9), (1024, 18), (512, 36))
-"""Depths and widths of an 18-kbit block RAM (ECP5 DP16KD, one read and one write port)."""
-LEAST_BITS = 2048
-"""Smaller memories are left to LUTs by the synthesiser."""
+
+@dataclass(frozen=True)
+class Family:
+    """A device family's block RAMs with one read and one write port.
+
+    shapes : depths and widths.
+    least_ram, least_rom : bits under which the synthesiser leaves a memory to flip-flops or LUTs: in all, or
+        `per_block` that it would take.
+    """
+
+    shapes: tuple[tuple[int, int], ...]
+    least_ram: int
+    least_rom: int
+    per_block: bool
+
+    def blocks(self, words: int, width: int, rom: bool) -> int:
+        """The fewest of any shape: what Yosys makes, too, of the sizes in tests/gen/test_build.py."""
+        count = min(-(-words // depth) * -(-width // bits) for depth, bits in self.shapes)
+        least = self.least_rom if rom else self.least_ram
+        return count if words * width >= least * (count if self.per_block else 1) else 0
+
+
+ECP5 = Family(((16384, 1), (8192, 2), (4096, 4), (2048, 9), (1024, 18), (512, 36)), 2048, 2048, False)
+"""18 kbit, DP16KD."""
+ICE40 = Family(((2048, 2), (1024, 4), (512, 8), (256, 16)), 64, 1024, True)
+"""4 kbit, SB_RAM40_4K; the limits follow from the costs in Yosys' memory_libmap and were checked with it."""
+
+
+def family(device: str) -> Family:
+    """Of a device by its name; of an unknown one, ECP5's."""
+    return ICE40 if device.lower().startswith("ice40") else ECP5
 
 
 @dataclass(frozen=True)
 class MemoryUse:
-    """One memory: the engine it belongs to, what it holds, and its size."""
+    """One memory: the engine it belongs to, what it holds, and its size; `contents` of one that is initialised."""
 
     owner: str
     use: str
     words: int
     width: int
     contents: tuple[int, ...] = ()
+    rom: bool = False
+    family: Family = ECP5
+    in_spram: bool = False
 
     @property
     def bits(self) -> int:
@@ -33,14 +65,29 @@ class MemoryUse:
 
     @property
     def blocks(self) -> int:
-        """18-kbit block RAMs, the fewest of any shape."""
-        if self.bits < LEAST_BITS:
-            return 0
-        return min(-(-self.words // depth) * -(-self.width // width) for depth, width in BLOCK_SHAPES)
+        """Block RAMs."""
+        return 0 if self.in_spram else self.family.blocks(self.words, self.width, self.rom)
+
+    @property
+    def sprams(self) -> int:
+        """SPRAMs: a word wider than one takes several of its words."""
+        return -(-self.words * -(-self.width // SPRAM_BITS) // SPRAM_WORDS) if self.in_spram else 0
 
 
-def memories(params: AcceleratorParams) -> list[MemoryUse]:
-    """Every memory, with the contents of those that are initialised."""
+def memories(params: AcceleratorParams, target: Target) -> list[MemoryUse]:
+    """Every memory, with the contents of those that are initialised.
+
+    Where the device has SPRAMs, weights, biases and tables lie in them: a boot loader fills them.
+    """
+    kind = family(target.device)
+    spram = target.spram_blocks > 0
+    return [
+        replace(use, family=kind, in_spram=spram and use.use.split(",")[0] in ("weights", "biases", "tables"))
+        for use in _memories(params)
+    ]
+
+
+def _memories(params: AcceleratorParams) -> list[MemoryUse]:
     columns = params.engines[0].columns
     line_words = line_buffer_words(params.width, columns, params.line_rows)
     found = [MemoryUse("lines", "line buffer", line_words + 2, 8 * columns)]
@@ -57,43 +104,53 @@ def _engine_memories(engine: EngineParams) -> list[MemoryUse]:
     name, word = engine.name, 8 * engine.columns
     found = []
     for g in range(engine.groups):
-        mask = (1 << engine.acc_width) - 1
-        biases = tuple((bias & mask) | shift << engine.acc_width for bias, shift in engine.biases[g])
         suffix = f", group {g}" if engine.groups > 1 else ""
         found += [
             MemoryUse(name, f"activations{suffix}", engine.depth + 1, word),
-            MemoryUse(name, f"weights{suffix}", len(engine.weights[g]), 8 * engine.rows, engine.weights[g]),
+            MemoryUse(name, f"weights{suffix}", len(engine.weights[g]), 8 * engine.rows, engine.weights[g], True),
+            _biases(engine, g, suffix),
         ]
-        if engine.broadcast:
-            lanes = bias_lanes(engine)
-            found.append(MemoryUse(name, "biases", len(lanes), BLOCK_BITS, lanes))
-        else:
-            found.append(MemoryUse(name, f"biases{suffix}", len(biases), engine.acc_width + 5, biases))
     if engine.tables:
         entries = tuple(entry for table in engine.tables for entry in table)
         rows = range(1 if engine.broadcast else engine.rows)
-        found += [MemoryUse(name, f"tables, row {r}", len(entries), 8, entries) for r in rows]
-        if engine.broadcast:
-            found += [
-                MemoryUse(name, "mirror of the state", mirror_words(engine.gate_depth) * engine.columns, 8),
-                MemoryUse(name, "mirror of features and gate", mirror_words(engine.shared_words) * engine.columns, 8),
-            ]
-        else:
-            found += [
-                MemoryUse(name, "operands", engine.operand_depth, word),
-                MemoryUse(name, "update gate", engine.gate_depth, word),
-            ]
+        found += [MemoryUse(name, f"tables, row {r}", len(entries), 8, entries, True) for r in rows]
+        found += _operand_memories(engine)
     if engine.spatial:
         spatial, rows = engine.spatial, range(engine.rows)
         found += [MemoryUse(name, f"values as weights, row {r}", spatial.scratch, 8) for r in rows]
         found += [MemoryUse(name, f"scores, row {r}", 2 * spatial.columns, SCORE_BITS) for r in rows]
         found += [
             MemoryUse(name, "exponentials", 4 * spatial.columns, 8),
-            MemoryUse(name, "exp table", len(spatial.table), 8, spatial.table),
+            MemoryUse(name, "exp table", len(spatial.table), 8, spatial.table, True),
         ]
     halves: tuple[tuple[str, list[Issue] | list[Drain]], ...] = (
         ("issue program", [i.issue for i in engine.program]),
         ("drain program", [i.drain for i in engine.program]),
     )
-    found += [MemoryUse(name, use, len(half), record_layout(half).size) for use, half in halves]
+    found += [MemoryUse(name, use, len(half), record_layout(half).size, rom=True) for use, half in halves]
     return found
+
+
+def _biases(engine: EngineParams, group: int, suffix: str) -> MemoryUse:
+    if engine.broadcast:
+        lanes = bias_lanes(engine)
+        return MemoryUse(engine.name, "biases", len(lanes), SPRAM_BITS, lanes, True)
+    mask = (1 << engine.acc_width) - 1
+    words = tuple((bias & mask) | shift << engine.acc_width for bias, shift in engine.biases[group])
+    return MemoryUse(engine.name, f"biases{suffix}", len(words), engine.acc_width + 5, words, True)
+
+
+def _operand_memories(engine: EngineParams) -> list[MemoryUse]:
+    """Second operands of the elementwise products. Beside a broadcast array they come a byte at a time, and the update
+    gate lies in the features' place.
+    """
+    name, columns = engine.name, engine.columns
+    if not engine.broadcast:
+        return [
+            MemoryUse(name, "operands", engine.operand_depth, 8 * columns),
+            MemoryUse(name, "update gate", engine.gate_depth, 8 * columns),
+        ]
+    return [
+        MemoryUse(name, "operands, state", columns * mirror_words(engine.gate_depth), 8),
+        MemoryUse(name, "operands, features or update gate", columns * mirror_words(engine.shared_words), 8),
+    ]

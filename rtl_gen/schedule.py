@@ -3,7 +3,8 @@
 All times are cycles of one engine. A layer's first tap is issued `LAYER_OVERHEAD + delay + ROW_OVERHEAD` cycles after
 the layer before ended. Words appear in memory a fixed latency after a pass's last tap, so the generator knows for
 each word when it is written and when it is first read, and delays a layer by exactly what is missing. The hardware
-has no interlock for this and needs none.
+has no interlock for this and needs none. Nor is a word written, by another tensor in the same place, before it was
+read for the last time.
 """
 
 from __future__ import annotations
@@ -32,6 +33,8 @@ from rtl_gen.lower import Mapping, Op
 
 Times = NDArray[np.int64]
 NEVER = -(1 << 40)
+MEMORY = frozenset({"memory", "softmax"})
+"""Destinations of a layer that are in the activation memory."""
 
 
 @dataclass(frozen=True)
@@ -113,9 +116,9 @@ def plan(op: Op, params: EngineParams) -> LayerPlan:
     return LayerPlan(op, rows, columns, groups, blocks, cycles, max(0, least - cycles), params.skew)
 
 
-def read_times(layer: LayerPlan) -> tuple[Times, Times]:
-    """Words the array reads from memory and when first, from the layer's first tap. Later groups read them again,
-    later.
+def read_times(layer: LayerPlan, *, last: bool = False) -> tuple[Times, Times]:
+    """Words the array reads from memory and when, from the layer's first tap: by the first group of channels, or by
+    the `last`. The groups between read the same, each later than the one before.
     """
     op = layer.op
     if op.lines:
@@ -129,14 +132,16 @@ def read_times(layer: LayerPlan) -> tuple[Times, Times]:
         indexing="ij",
     )
     shift = window - 1 if op.wide else 0 * window
-    time = layer.pass_start(y, 0, b) + tap * (3 if op.wide else 1) + window
+    time = layer.pass_start(y, layer.groups - 1 if last else 0, b) + tap * (3 if op.wide else 1) + window
     inside = (b + shift >= 0) & (b + shift < words)
     address = op.source.base + y * op.source.channels * words + tap * words + b + shift
     return address[inside], time[inside]
 
 
-def write_times(layer: LayerPlan, params: EngineParams) -> tuple[Times, Times]:
-    """Words written to `dest` and the cycle of the write, from the layer's first tap."""
+def write_times(layer: LayerPlan, params: EngineParams, *, begun: bool = False) -> tuple[Times, Times]:
+    """Words written to `dest` and the cycle in which they are whole, from the layer's first tap; or that in which they
+    are `begun`, where bytes are written one after another.
+    """
     op, dest = layer.op, layer.op.dest
     if dest is None:
         return np.empty(0, np.int64), np.empty(0, np.int64)
@@ -146,8 +151,9 @@ def write_times(layer: LayerPlan, params: EngineParams) -> tuple[Times, Times]:
     last = np.minimum((word + 1) * layer.columns, dest.width) - 1
     column = 2 * last + 1 if op.pool else last
     if params.broadcast:
-        # Of a block's last word the lanes past the end are filled too.
-        column = column // layer.columns * layer.columns + layer.columns - 1
+        # Lanes past the end of a line are filled while the last columns leave, or between those of a pooled layer.
+        whole = column // layer.columns * layer.columns + layer.columns - 1
+        column = word * layer.columns * (2 if op.pool else 1) if begun else whole
     group, row = channel // layer.rows, channel % layer.rows
     if "softmax" in op.to:
         end = layer.pass_start(y, group, layer.blocks - 1) + layer.pass_cycles - 1 + layer.last_columns - 1
@@ -201,6 +207,7 @@ class _Clock:
     def __init__(self, params: EngineParams, reach: int) -> None:
         self.params = params
         self.memory = np.full(reach + 1, NEVER)
+        self.read = np.full(reach + 1, NEVER)
         self.operands = np.full(reach + 1, NEVER)
         self.gates = np.full(reach + 1, NEVER)
         self.scratch = np.full(params.spatial.scratch if params.spatial else 0, NEVER)
@@ -226,8 +233,11 @@ class _Clock:
             late.append(int((self.scratch[group * layer.op.taps + tap] + 1 - read).max()))
         address, time = write_times(layer, self.params)
         if len(time):
-            # Words leave in the order of the layers.
+            # Words leave in the order of the layers, and what they replace is not read any more.
             late.append(self.written + 1 - int(time.min()))
+            if layer.op.to & MEMORY:
+                address, begun = write_times(layer, self.params, begun=True)
+                late.append(int((self.read[address] + 1 - begun).max()))
         # The drain sequencer needs some cycles to take up the next layer.
         late.append(self.drained + self.params.drain_cycles + drain_overhead(self.params) - (layer.pass_cycles - 1))
         return max(0, max(late) - start)
@@ -237,6 +247,11 @@ class _Clock:
         start = self.end + overhead + LAYER_OVERHEAD + layer.delay + ROW_OVERHEAD
         missing = self.missing(layer, start)
         start += missing
+        address, time = read_times(layer, last=True)
+        np.maximum.at(self.read, address, start + time)
+        address, time = write_times(layer, self.params, begun=True)
+        if layer.op.to & MEMORY and len(time) and int((self.read[address] - start - time).max()) >= 0:
+            raise ValueError(f"{layer.op.name} writes over words that it reads later")
         address, time = write_times(layer, self.params)
         kinds = {"memory": self.memory, "softmax": self.memory, "operand": self.operands, "gate": self.gates}
         for where in layer.op.to & kinds.keys():
@@ -247,8 +262,11 @@ class _Clock:
         _, read = operand_times(layer, self.params)
         self.operand_read = max(self.operand_read, start + int(read.max(initial=NEVER)))
         if layer.op.state:
-            channels = np.arange(layer.op.out_channels)
-            self.memory[layer.op.state.base + channels] = start + pooled_times(layer, self.params)
+            pooled = layer.op.state.base + np.arange(layer.op.out_channels)
+            time = start + pooled_times(layer, self.params)
+            if int((self.read[pooled] - time).max()) >= 0:
+                raise ValueError(f"{layer.op.name} writes over words that it reads later")
+            self.memory[pooled] = time
         self.drained = start + layer.last_pass + layer.pass_cycles - 1
         self.end = start + layer.last_pass + layer.pass_cycles + layer.gap
         return missing

@@ -15,6 +15,7 @@ BUILT_IN = Path(__file__).with_name("targets.toml")
 RUNS = ("heads", "back", "all")
 ARRAYS = ("systolic", "broadcast")
 BROADCAST_COLUMNS = (8, 16, 32)
+DEFAULTS = {"array": ARRAYS[0], "spram_blocks": 0, "activation_words": 0}
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 RESERVED = {"lines", "link", "result", "counters"}
 """Names of the accelerator's other parts."""
@@ -49,6 +50,8 @@ class Target:
     array: str
     columns: int
     line_rows: int
+    spram_blocks: int
+    activation_words: int
     engines: tuple[EngineTarget, ...]
 
 
@@ -90,7 +93,7 @@ def target_from_dict(table: dict[str, Any]) -> Target:
 def _target(name: str, table: Any) -> Target:
     if not isinstance(table, dict):
         raise TargetError(f"target {name} must be a table, not {table!r}")
-    values = _checked(f"target {name}", Target, {"name": name, "array": ARRAYS[0], **table})
+    values = _checked(f"target {name}", Target, {"name": name, **DEFAULTS, **table})
     engines = values["engines"]
     if not isinstance(engines, list) or not all(isinstance(e, dict) for e in engines):
         raise TargetError(f"target {name}: engines must be a list of tables")
@@ -111,6 +114,11 @@ def _target(name: str, table: Any) -> Target:
     for key in ("multipliers", "block_rams", "luts"):
         if getattr(target, key) < 1:
             raise TargetError(f"target {name}: {key} must be 1 or more, not {getattr(target, key)}")
+    for key in ("spram_blocks", "activation_words"):
+        if getattr(target, key) < 0:
+            raise TargetError(f"target {name}: {key} must be 0 or more, not {getattr(target, key)}")
+    if target.activation_words and len(parsed) > 1:
+        raise TargetError(f"target {name}: activation_words is for one engine that runs all, not {len(parsed)}")
     if not 1 <= target.clock_mhz <= MAX_CLOCK_MHZ:
         raise TargetError(f"target {name}: clock_mhz must be 1 to {MAX_CLOCK_MHZ}, not {target.clock_mhz}")
     if not 1 <= target.line_rows <= MAX_LINE_ROWS:

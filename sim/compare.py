@@ -60,7 +60,7 @@ def expected_tensors(plan: LayerPlan, group: int, step: Trace) -> Iterator[tuple
         return
     if op.traces:
         name = op.traces[group]
-        value = step[name]
+        value = step[name][op.traced :]
         tensor = value if value.ndim == 3 else value.reshape(value.shape[0], 1, -1)
         yield name, op.dest.base, tensor, op.unsigned
     else:

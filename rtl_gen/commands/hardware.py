@@ -47,14 +47,27 @@ def generate(args: argparse.Namespace) -> None:
     rows = [
         ("multipliers", manifest["multipliers"]),
         ("block RAMs", manifest["memory"]["block_rams"]),
+        *([("SPRAMs", manifest["memory"]["sprams"])] if manifest["memory"]["sprams"] else []),
         ("RAM bits", manifest["memory"]["bits"]),
         ("cycles a frame, alone", cycles["frame"]),
         ("cycles a frame, in a stream", cycles["frame_in_stream"]),
         ("cycles from the last row to the decision", cycles["latency"]),
         ("multipliers busy in a stream, %", 100 * busy["frame_in_stream"]),
         (f"frames a second at {clock['mhz']} MHz", clock["frames_per_second"]),
+        *_energy(manifest.get("energy")),
     ]
     print_table(("", "estimate"), rows, title=f"{manifest['preset']} on {manifest['target']}: {args.out}")
+
+
+def _energy(found: dict[str, Any] | None) -> list[tuple[str, Any]]:
+    """Rows about the energy, where something is known."""
+    if not found:
+        return []
+    rows: list[tuple[str, Any]] = [("mJ a frame, from MARLANN's measurements", found["mj_per_frame"])]
+    for rate in found["rates"]:
+        about = f"mW at {rate['frames_per_second']}/s, from perfect gating between frames to none"
+        rows.append((about, f"{rate['perfect_gating_mw']} to {rate['no_gating_mw']}"))
+    return rows
 
 
 def sim(args: argparse.Namespace) -> int:

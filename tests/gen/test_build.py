@@ -14,7 +14,7 @@ from rasca_nn.random_model import random_int8_model
 from rtl_gen.build import build
 from rtl_gen.estimate import estimate
 from rtl_gen.lower import hardware_biases, tap_weights
-from rtl_gen.memory import memories
+from rtl_gen.memory import MemoryUse, family, memories
 from rtl_gen.target import Target, TargetError, load_target, target_from_dict, target_names
 
 
@@ -42,11 +42,61 @@ def test_too_few_multipliers() -> None:
 
 def test_too_few_block_rams() -> None:
     model, target = random_int8_model(preset("released-210x240"), 0), load_target("ecp5-85f")
-    blocks = sum(use.blocks for use in memories(build(model, target).params))
+    blocks = sum(use.blocks for use in memories(build(model, target).params, target))
     build(model, replace(target, block_rams=blocks))
     message = f"has {blocks - 1} block RAMs and released-210x240 takes {blocks}, 1 too many, .*; use a smaller network"
     with pytest.raises(TargetError, match=message):
         build(model, replace(target, block_rams=blocks - 1))
+
+
+def test_too_few_sprams() -> None:
+    model, target = random_int8_model(preset("released-210x240"), 0), load_target("up5k")
+    assert sum(use.sprams for use in memories(build(model, target).params, target)) == 4
+    with pytest.raises(TargetError, match="has 3 SPRAMs and released-210x240 takes 4, 1 too many; use a smaller"):
+        build(model, replace(target, spram_blocks=3))
+
+
+@pytest.mark.parametrize("name", ["released-210x240", "released-105x120"])
+def test_the_released_networks_fit_the_smallest_board(name: str) -> None:
+    target = load_target("up5k")
+    made = build(random_int8_model(preset(name), 0), target)
+    assert sum(use.blocks for use in memories(made.params, target)) <= 30
+
+
+def test_no_room_for_the_activations() -> None:
+    model, target = random_int8_model(preset("released-210x240"), 0), load_target("up5k")
+    (engine,) = build(model, target).params.engines
+    assert engine.depth + 1 == 512
+    build(model, replace(target, activation_words=456))
+    message = "activations of released-210x240 take 540 words, and no way was found to do with activation_words 455"
+    with pytest.raises(TargetError, match=message):
+        build(model, replace(target, activation_words=455))
+    with pytest.raises(TargetError, match="activation_words is for one engine that runs all, not 2"):
+        small(activation_words=512)
+
+
+@pytest.mark.parametrize(
+    ("words", "width", "rom", "blocks"),
+    [
+        (512, 64, False, 8),
+        (28, 64, False, 4),
+        (230, 64, False, 4),
+        (540, 64, False, 12),
+        (632, 64, False, 12),
+        (452, 64, False, 8),
+        (768, 8, False, 2),
+        (1344, 8, False, 3),
+        (600, 8, False, 2),
+        (32, 8, False, 1),
+        (19, 80, True, 0),
+        (400, 29, True, 4),
+        (768, 8, True, 2),
+        (2048, 29, True, 15),
+    ],
+)
+def test_block_rams_of_an_ice40(words: int, width: int, rom: bool, blocks: int) -> None:
+    """As counted in what synth_ice40 of Yosys 0.66 made of such memories, written byte by byte where `not rom`."""
+    assert MemoryUse("", "", words, width, rom=rom, family=family("iCE40UP5K")).blocks == blocks
 
 
 def test_too_few_line_rows() -> None:
@@ -81,6 +131,8 @@ LIMITS = {
     "multipliers": (1, None),
     "block_rams": (1, None),
     "luts": (1, None),
+    "spram_blocks": (0, None),
+    "activation_words": (0, None),
 }
 
 
@@ -90,6 +142,8 @@ def test_numbers_of_a_target(key: str) -> None:
     least, most = LIMITS[key]
     others = {"engines": engines(1, 1)}
     outside = [least - 1, -1, *([most + 1] if most else [])]
+    if key == "activation_words":
+        others = {"engines": [{"name": "all", "runs": "all", "rows": 1}]}
     for value in (least, *([most] if most else [])):
         assert getattr(small(**others, **{key: value}), key) == value
     span = f"{least} to {most}" if most else f"{least} or more"

@@ -38,6 +38,18 @@ def test_rtl_equals_the_integer_model(number: int) -> None:
     assert len(outcome.measured) == len(outcome.estimated) == case.frames
 
 
+@pytest.mark.parametrize("number", [0, 5], ids=["broadcast", "systolic"])
+def test_features_whose_place_was_lent_are_written_again(number: int) -> None:
+    case = random_case(SEED, number)
+    words = build(case.model(), case.target).params.engines[0].depth + 1
+    case = replace(case, target=replace(case.target, activation_words=words - 1))
+    (engine,) = build(case.model(), case.target).engines
+    assert engine.params.depth + 1 < words
+    assert "features.restore" in {plan.op.name for plan in engine.plans}
+    outcome = run_case(case, "icarus")
+    assert outcome.fault is None and outcome.compared > 0
+
+
 def test_the_whole_family_is_drawn() -> None:
     """Each choice there is, among the cases that are run, and sizes from one end of what is drawn to the other."""
     cases = [random_case(SEED, n) for n in range(ALL)]
