@@ -22,6 +22,11 @@ MEANING = {
     Fault.TIMEOUT: "bytes were lost on the way",
     Fault.FRAMING: "a stop bit was missing: baud rates differ, or noise",
     Fault.OVERFLOW: "the accelerator did not keep up with the bytes",
+    Fault.LOADING: "it is still reading its weights from the flash",
+    Fault.WEIGHTS_MISSING: "its flash holds no weights; write the whole programming image with rasca program",
+    Fault.WEIGHTS_FOREIGN: "its flash holds another model's weights; write the whole programming image with rasca program",
+    Fault.WEIGHTS_LENGTH: "its flash holds weights of another length; write the whole programming image with rasca program",
+    Fault.WEIGHTS_DAMAGED: "the weights in its flash are damaged (CRC); write the programming image with rasca program",
 }
 
 

@@ -18,6 +18,9 @@ from .rom import LATENCY
 BLOCK_WORDS = 16384
 BLOCK_BITS = 16
 
+LOAD = wiring.Signature({"write": Out(1), "address": Out(16), "lane": Out(16)})
+"""Writes a lane of 16 bits in each cycle in which `write` is 1; the address counts lanes over all blocks."""
+
 
 class Spram(wiring.Component):
     """As :class:`~rasca_hw.rom.Rom` to its reader, with the same latency.
