@@ -37,7 +37,7 @@ class Crc32(wiring.Component):
 
     def elaborate(self, platform: Any) -> Module:
         m = Module()
-        register = Signal(32, init=START, reset_less=True)
+        register = Signal(32, init=START)
         value: Any = register
         for n in range(self.bits):
             feedback = Signal(name=f"feedback{n}")
