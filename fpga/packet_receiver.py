@@ -213,6 +213,7 @@ class PacketReceiver(wiring.Component):
                         m.next = "check"
                 with m.If(timed_out):
                     blame(Fault.TIMEOUT)
+                    m.d.sync += frame.eq(0)
                     m.next = "verdict"
             with m.State("check"):
                 m.d.sync += count.eq(0)

@@ -38,9 +38,9 @@ def pulses(m: Module, cycles: int) -> Signal:
 
 
 def at_pins(
-    *turns: bytes, answers: int | None = None, pace: int = 1, baud: float = 1, refusal: Fault = Fault.NONE
+    *turns: bytes, pace: int = 1, baud: float = 1, refusal: Fault = Fault.NONE
 ) -> list[Reply]:
-    """Send each turn through the pins and wait for its answer (`answers` = 0: only at the end); all replies."""
+    """Send each turn through the pins and wait for its answer; all replies."""
     m = Module()
     m.submodules.bridge = bridge = UartBridge(IDENTITY, clock_hz=CYCLES, baud=1)
     m.submodules.stub = stub = Stub(IDENTITY, pace=pace)
@@ -52,7 +52,7 @@ def at_pins(
     async def host(ctx):
         for number, turn in enumerate(turns):
             await send(ctx, bridge.rx, turn, CYCLES / baud)
-            while answers is None and len(replies) <= number:
+            while len(replies) <= number:
                 await ctx.tick().repeat(50)
         await ctx.tick().repeat(2 * TIMEOUT + 2500)
 
@@ -63,7 +63,7 @@ def at_pins(
     return replies
 
 
-def converse(*turns: bytes, answers: int | None = None) -> list[Reply]:
+def converse(*turns: bytes) -> list[Reply]:
     """As :func:`at_pins`, but ten cycles a byte and without the UART."""
     m = Module()
     m.submodules.into = into = PacketReceiver(height=SHAPE[0], width=SHAPE[1])
@@ -89,7 +89,7 @@ def converse(*turns: bytes, answers: int | None = None) -> list[Reply]:
                 await ctx.tick()
                 ctx.set(into.end, 0)
                 await ctx.tick().repeat(2)
-            while answers is None and len(replies) <= number:
+            while len(replies) <= number:
                 await ctx.tick().repeat(5)
         await ctx.tick().repeat(500)
 
@@ -194,7 +194,7 @@ def test_a_packet_that_breaks_off(length):
 
 
 def test_a_doubled_byte():
-    replies = converse(PACKET[:30] + PACKET[29:], photo_packet(1), answers=0)
+    replies = converse(PACKET[:30] + PACKET[29:], photo_packet(1))
     check_fault(replies[0], Fault.CRC, 100)
     check_result(replies[-1], 1)
 
@@ -213,7 +213,7 @@ def test_junk_alone_is_reported():
 
 @pytest.mark.parametrize(("kind", "height", "width"), [(Kind.FRAME, 3, 5), (Kind.FRAME, 4, 4), (Kind.RESULT, 3, 4)])
 def test_a_header_that_does_not_fit(kind, height, width):
-    replies = converse(request(kind, frame=5, height=height, width=width), photo_packet(1), answers=0)
+    replies = converse(request(kind, frame=5, height=height, width=width), photo_packet(1))
     check_fault(replies[0], Fault.HEADER, 5)
     check_result(replies[-1], 1)
 
