@@ -50,7 +50,7 @@ test: $(READY) icarus ## the tests, without those marked slow
 test-full: $(READY) icarus ## all tests
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) $(ARGS)
 
-bitstream: $(READY) ## demo bitstream of MODEL for BOARD (ecp5 = ulx3s-85f), held to its budget
+bitstream: $(READY) ## demo bitstream of MODEL for BOARD (ecp5 = ulx3s-85f, ice40 = icebreaker, upduino), held to its budget
 	$(BIN)/rasca bitstream $(MODEL) --board $(BOARD) -o $(BUILD)/$(BOARD)
 
 lint: $(READY) ## ruff and mypy

@@ -53,15 +53,13 @@ def demo_for(
         model=params.model_hash,
         scale=float(np.float32(model.scales["classifier.output"])),
     )
-    demo = Demo(
-        Accelerator(params), identity, clock_hz=clock_hz, baud=baud, timeout_s=timeout_s, loader=loader
-    )
+    demo = Demo(Accelerator(params), identity, clock_hz=clock_hz, baud=baud, timeout_s=timeout_s, loader=loader)
     return demo, weights
 
 
 def weight_words(made: Build) -> tuple[int, ...]:
     """What goes from flash into the accelerator; nothing where the bitstream holds the weights."""
-    return getattr(made, "image") if getattr(made.params, "boot", False) else ()
+    return made.image if getattr(made.params, "boot", False) else ()
 
 
 def bitstream(

@@ -38,9 +38,9 @@ class BuildError(RascaError):
 class BuildReport:
     """What place and route reached.
 
-    `clock_mhz` is the demo's clock, `wanted_mhz` what nextpnr was asked for: more, where a `margin_ns` of each period is
-    kept in hand (:class:`fpga.flows.Flow`); `fmax_mhz` is what it says the slowest path allows. `used` and `available`
-    have the keys of the flow's cells; `seconds` are of the steps.
+    `clock_mhz` is the demo's clock, `wanted_mhz` what nextpnr was asked for: more, where a `margin_ns` of each period
+    is kept in hand (:class:`fpga.flows.Flow`); `fmax_mhz` is what it says the slowest path allows. `used` and
+    `available` have the keys of the flow's cells; `seconds` are of the steps.
     """
 
     board: str
@@ -131,7 +131,7 @@ def build(
             seconds={name: round(seconds, 1) for name, seconds in steps.seconds.items()},
         )
         if report.fmax_mhz < report.wanted_mhz:
-            raise BuildError(f"timing not met: {report.fmax_mhz:g} MHz of {report.wanted_mhz:g} MHz")
+            raise BuildError(f"timing not met: {report.fmax_mhz:g} MHz of {report.wanted_mhz:g} MHz, seed {seed}")
         check(report)
         (work / "report.json").write_text(json.dumps(asdict(report), indent=2) + "\n")
         (work / "top.json").unlink()

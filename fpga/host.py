@@ -15,6 +15,7 @@ from rasca_nn.errors import RascaError
 REPLY_S = 1.0
 """Patience for an answer after the last byte was sent; the board's own time-out is a tenth of it."""
 
+WRITE = "write the whole programming image (rasca program)"
 MEANING = {
     Fault.NO_SYNC: "it got bytes that belong to no packet",
     Fault.HEADER: "it does not know this request, or not this size of photo",
@@ -23,10 +24,10 @@ MEANING = {
     Fault.FRAMING: "a stop bit was missing: baud rates differ, or noise",
     Fault.OVERFLOW: "the accelerator did not keep up with the bytes",
     Fault.LOADING: "it is still reading its weights from the flash",
-    Fault.WEIGHTS_MISSING: "its flash holds no weights; write the whole programming image with rasca program",
-    Fault.WEIGHTS_FOREIGN: "its flash holds another model's weights; write the whole programming image with rasca program",
-    Fault.WEIGHTS_LENGTH: "its flash holds weights of another length; write the whole programming image with rasca program",
-    Fault.WEIGHTS_DAMAGED: "the weights in its flash are damaged (CRC); write the programming image with rasca program",
+    Fault.WEIGHTS_MISSING: f"its flash holds no weights; {WRITE}",
+    Fault.WEIGHTS_FOREIGN: f"its flash holds another model's weights; {WRITE}",
+    Fault.WEIGHTS_LENGTH: f"its flash holds weights of another length; {WRITE}",
+    Fault.WEIGHTS_DAMAGED: f"the weights in its flash are damaged (CRC); {WRITE}",
 }
 
 

@@ -44,7 +44,9 @@ def command(image: Path, board: str, tool: str | None = None) -> list[str]:
     """
     flash = FLASHES.get(ALIASES.get(board, board))
     if flash is None:
-        raise RascaError(nearest("board", board, [*FLASHES, *(alias for alias, name in ALIASES.items() if name in FLASHES)]))
+        raise RascaError(
+            nearest("board", board, [*FLASHES, *(alias for alias, name in ALIASES.items() if name in FLASHES)])
+        )
     if tool is not None and tool not in flash.options:
         raise RascaError(nearest("tool", tool, flash.options))
     with image.open("rb") as file:

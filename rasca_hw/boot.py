@@ -5,7 +5,7 @@ The image in the flash, numbers and words with the highest byte first, as a flas
     magic "RASC" | version u32 | model hash u32 | length u32, in words | words of 16 bits | CRC-32 of all before
 
 The CRC is that of zlib and Ethernet, of bytes whose bits are reversed: the highest one counts first. All of the header
-is known when the hardware is generated, so it is compared with constants; a change in any byte of the image is an error.
+is known when the hardware is generated, so it is compared with constants; a change in any byte is an error.
 """
 
 from __future__ import annotations

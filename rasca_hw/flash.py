@@ -73,9 +73,7 @@ class FlashReader(wiring.Component):
         self.offset = offset
         self.quad = quad
         self.lines = 4 if quad else 1
-        super().__init__(
-            {"flash": Out(PINS), "pulse": In(1), "run": In(1), "data": Out(self.lines), "valid": Out(1)}
-        )
+        super().__init__({"flash": Out(PINS), "pulse": In(1), "run": In(1), "data": Out(self.lines), "valid": Out(1)})
 
     def elaborate(self, platform: Any) -> Elaboratable:
         m = Module()

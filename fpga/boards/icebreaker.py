@@ -22,7 +22,7 @@ class Platform(ICEBreakerPlatform):
 
 
 def leds(platform: Any) -> dict[int, Any]:
-    """Red and green on the board: the weights; red and the two green ones beside it on the break-off part: the photo."""
+    """On the board: the weights; on the break-off part: the photo."""
     numbers = {BROKEN: 0, LOADED: 1, COMING: 2, PERSON: 3, NO_PERSON: 4}
     return {place: platform.request("led", number, dir="-") for place, number in numbers.items()}
 

@@ -14,7 +14,7 @@ def register(commands: Any) -> None:
     """Add this group's parsers."""
     sub = commands.add_parser("bitstream", help="demo bitstream of a model for a board, held to its budget")
     sub.add_argument("model", type=Path, help="integer model")
-    sub.add_argument("--board", default="ecp5", help="ulx3s-85f (or ecp5), icebreaker (or ice40), upduino; default ecp5")
+    sub.add_argument("--board", default="ecp5", help="ulx3s-85f (ecp5), icebreaker (ice40) or upduino; default ecp5")
     sub.add_argument("-o", "--out", required=True, type=Path, help="folder to make")
     sub.add_argument("--target", help="default: the board's own")
     sub.add_argument("--clock", type=float, metavar="MHZ", help="default: the board's own")
@@ -54,11 +54,11 @@ def bitstream(args: argparse.Namespace) -> None:
         return
     title = f"{model.config.name} on {chosen.title}, {report.clock_mhz:g} MHz"
     print_table(("", "used", "budget", "device"), rows(report, limits), title=title)
-    if report.margin_ns:
-        left = 1000 / report.clock_mhz - report.margin_ns
-        print(f"asked {report.wanted_mhz:g} MHz: {left:.1f} ns, {report.margin_ns:g} ns kept for the multipliers' real delay")
+    kept = f", which keeps {report.margin_ns:g} ns for the multipliers' real delay" if report.margin_ns else ""
+    print(f"seed {report.seed}; asked {report.wanted_mhz:g} MHz{kept}")
     made = args.out / (PROGRAMMING_IMAGE if (args.out / PROGRAMMING_IMAGE).exists() else chosen.flow.bitstream)
-    print(f"seed {report.seed}; {made}; load it with: {' '.join(chosen.program)} {made}")
+    print(f"{made}; load it with: {' '.join(chosen.program)} {made}")
+    print(f"then: rasca run --port PORT --baud {args.baud or chosen.baud} photo.jpg")
 
 
 def run(args: argparse.Namespace) -> int:

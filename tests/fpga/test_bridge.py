@@ -37,9 +37,7 @@ def pulses(m: Module, cycles: int) -> Signal:
     return heartbeat.long
 
 
-def at_pins(
-    *turns: bytes, pace: int = 1, baud: float = 1, refusal: Fault = Fault.NONE
-) -> list[Reply]:
+def at_pins(*turns: bytes, pace: int = 1, baud: float = 1, refusal: Fault = Fault.NONE) -> list[Reply]:
     """Send each turn through the pins and wait for its answer; all replies."""
     m = Module()
     m.submodules.bridge = bridge = UartBridge(IDENTITY, clock_hz=CYCLES, baud=1)
