@@ -1,8 +1,9 @@
 # Every target does its own set-up. `make help` lists them.
 PYTHON   ?= python3
-MODEL    ?= models/released-210x240.int8
-TARGET   ?= ecp5-85f
 BOARD    ?= ecp5
+# What fits the board.
+MODEL    ?= models/released-$(if $(filter ice40 icebreaker upduino,$(BOARD)),105x120,210x240).int8
+TARGET   ?= ecp5-85f
 JOBS     ?= auto
 BUILD    := build
 VENV     := .venv

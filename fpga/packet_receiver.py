@@ -22,9 +22,6 @@ from rasca_hw.uart import BITS
 
 FAULT_BITS = 4
 PIXEL_BYTES = 3
-AFTER_FRAME = 3
-"""Bytes of the header before height and width: kind and frame."""
-
 VERDICT = wiring.Signature(
     {
         "valid": Out(1),
@@ -171,7 +168,8 @@ class PacketReceiver(wiring.Component):
 
         frame = Signal(16)
         m.d.comb += verdict.frame.eq(frame[0])
-        with m.If(verdict.next | (self.shift & in_header & ((count == 1) | (count == 2)))):
+        at_frame = (count == 1) | (count == 2)
+        with m.If(verdict.next | (self.shift & in_header & at_frame)):
             m.d.sync += frame.eq(Cat(frame[1:], self.bit))
 
         skipped, wrong, differs = Signal(), Signal(), Signal()
@@ -207,7 +205,7 @@ class PacketReceiver(wiring.Component):
                 with m.If(self.end):
                     with m.If(count == 0):
                         m.d.sync += [verdict.identify.eq(other), wrong.eq(~one & ~other)]
-                    with m.If((count >= AFTER_FRAME) & ~one & ~verdict.identify):
+                    with m.Elif(~at_frame & ~one & ~verdict.identify):
                         m.d.sync += wrong.eq(1)
                     with m.If(count == HEADER.size - 1):
                         m.next = "check"
