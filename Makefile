@@ -1,8 +1,9 @@
 # Every target does its own set-up. `make help` lists them.
 PYTHON   ?= python3
-MODEL    ?= models/released-210x240.int8
-TARGET   ?= ecp5-85f
 BOARD    ?= ecp5
+# What fits the board.
+MODEL    ?= models/released-$(if $(filter ice40 icebreaker upduino,$(BOARD)),105x120,210x240).int8
+TARGET   ?= ecp5-85f
 JOBS     ?= auto
 BUILD    := build
 VENV     := .venv
@@ -50,7 +51,7 @@ test: $(READY) icarus ## the tests, without those marked slow
 test-full: $(READY) icarus ## all tests
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) $(ARGS)
 
-bitstream: $(READY) ## demo bitstream of MODEL for BOARD (ecp5 = ulx3s-85f), held to its budget
+bitstream: $(READY) ## demo bitstream of MODEL for BOARD (ecp5 = ulx3s-85f, ice40 = icebreaker, upduino), held to its budget
 	$(BIN)/rasca bitstream $(MODEL) --board $(BOARD) -o $(BUILD)/$(BOARD)
 
 lint: $(READY) ## ruff and mypy

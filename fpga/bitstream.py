@@ -11,21 +11,37 @@ from fpga import budget
 from fpga.boards import Board
 from fpga.build import SEED, BuildReport, build
 from fpga.demo import Demo
+from fpga.flash_image import weight_image
 from fpga.protocol import BAUD, TIMEOUT_S, Identity
 from fpga.steps import Steps
 from rasca_hw.accelerator import Accelerator
+from rasca_hw.boot import BootLoader
 from rasca_hw.uart import bit_time
 from rasca_nn.errors import RascaError
 from rasca_nn.int8_file import Int8Model
+from rtl_gen.build import Build
 from rtl_gen.build import build as generate
 from rtl_gen.target import Target, load_target
 
 
 def demo_for(
-    model: Int8Model, target: Target, *, clock_hz: float, baud: float = BAUD, timeout_s: float = TIMEOUT_S
-) -> Demo:
-    """The demo with the accelerator for a model; TargetError where the model does not fit."""
-    params = generate(model, target).params
+    model: Int8Model,
+    target: Target,
+    *,
+    clock_hz: float,
+    baud: float = BAUD,
+    timeout_s: float = TIMEOUT_S,
+    quad: bool = False,
+) -> tuple[Demo, bytes]:
+    """The demo with the accelerator for a model, and its weight image, empty where the bitstream holds the weights.
+
+    `quad`: the flash with the weights is read on four lines. Raises TargetError where the model does not fit.
+    """
+    made = generate(model, target)
+    params = made.params
+    words = weight_words(made)
+    weights = weight_image(words, model_hash=params.model_hash) if words else b""
+    loader = BootLoader(model_hash=params.model_hash, words=len(words), quad=quad) if words else None
     try:
         bit_time(clock_hz, baud)
     except ValueError as error:
@@ -37,7 +53,13 @@ def demo_for(
         model=params.model_hash,
         scale=float(np.float32(model.scales["classifier.output"])),
     )
-    return Demo(Accelerator(params), identity, clock_hz=clock_hz, baud=baud, timeout_s=timeout_s)
+    demo = Demo(Accelerator(params), identity, clock_hz=clock_hz, baud=baud, timeout_s=timeout_s, loader=loader)
+    return demo, weights
+
+
+def weight_words(made: Build) -> tuple[int, ...]:
+    """What goes from flash into the accelerator; nothing where the bitstream holds the weights."""
+    return made.image if getattr(made.params, "boot", False) else ()
 
 
 def bitstream(
@@ -47,7 +69,7 @@ def bitstream(
     *,
     target: str | None = None,
     clock_mhz: float | None = None,
-    baud: float = BAUD,
+    baud: float | None = None,
     seed: int = SEED,
     steps: Steps | None = None,
 ) -> tuple[BuildReport, dict[str, float]]:
@@ -55,8 +77,7 @@ def bitstream(
 
     Parameters
     ----------
-    target, clock_mhz : where they are not the board's own.
-    baud : of the UART.
+    target, clock_mhz, baud : where they are not the board's own.
     seed : of the placer.
 
     Returns
@@ -73,8 +94,21 @@ def bitstream(
     if clock_mhz is not None and not 0 < clock_mhz < math.inf:
         raise RascaError(f"the clock must be a positive number of MHz, not {clock_mhz:g}")
     clock = board.clock(board.clock_mhz if clock_mhz is None else clock_mhz)
-    demo = demo_for(model, load_target(target or board.target), clock_hz=clock * 1e6, baud=baud)
+    demo, weights = demo_for(
+        model,
+        load_target(target or board.target),
+        clock_hz=clock * 1e6,
+        baud=board.baud if baud is None else baud,
+        quad=board.quad,
+    )
     report = build(
-        demo, board, out, clock_mhz=clock, seed=seed, steps=steps, check=lambda found: budget.check(found, limits)
+        demo,
+        board,
+        out,
+        clock_mhz=clock,
+        seed=seed,
+        steps=steps,
+        weights=weights,
+        check=lambda found: budget.check(found, limits),
     )
     return report, limits

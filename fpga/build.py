@@ -1,4 +1,4 @@
-"""From a demo to a bitstream: RTLIL, Yosys, nextpnr-ecp5, ecppack, and the report.
+"""From a demo to a bitstream: RTLIL, Yosys, nextpnr, the packer, and the report; each family's tools in fpga/flows.py.
 
 Yosys reads RTLIL, Amaranth's own route: Verilog with hand-placed multipliers makes some releases fail. nextpnr gets a
 fixed seed and never leave to miss the timing. Everything happens in a folder of its own, which takes its final name
@@ -19,22 +19,15 @@ from typing import Any
 from amaranth.lib.wiring import Component
 
 from fpga.boards import Board
-from fpga.floorplan import constrain
+from fpga.flash_image import programming_image
 from fpga.steps import Steps
 from fpga.tools import find
 from rasca_nn.errors import RascaError
 
 SEED = 1
 STEPS = 4
-SCRIPT = (
-    "read_rtlil top.il; synth_ecp5 -top top -run :check; "
-    # The last part of synth_ecp5 without `autoname`, which takes as long as all the rest and only names things nicely.
-    "hierarchy -check; stat; check -noinit; blackbox =A:whitebox; write_json top.json"
-)
-ROUTER = ("--router", "router2")
-"""The default router stalled on a full-size accelerator."""
-CELLS = {"luts": "TRELLIS_COMB", "ffs": "TRELLIS_FF", "block_rams": "DP16KD", "multipliers": "MULT18X18D"}
-"""Resources of the report and nextpnr's names for them. A carry counts as the two LUTs it takes."""
+PROGRAMMING_IMAGE = "flash.bin"
+"""Bitstream and weights."""
 
 
 class BuildError(RascaError):
@@ -45,12 +38,15 @@ class BuildError(RascaError):
 class BuildReport:
     """What place and route reached.
 
-    `clock_mhz` is the clock asked for and `fmax_mhz` what nextpnr says the slowest path allows; `used` and `available`
-    have the keys of `CELLS`; `seconds` are of the steps.
+    `clock_mhz` is the demo's clock, `wanted_mhz` what nextpnr was asked for: more, where a `margin_ns` of each period
+    is kept in hand (:class:`fpga.flows.Flow`); `fmax_mhz` is what it says the slowest path allows. `used` and
+    `available` have the keys of the flow's cells; `seconds` are of the steps.
     """
 
     board: str
     clock_mhz: float
+    margin_ns: float
+    wanted_mhz: float
     fmax_mhz: float
     used: dict[str, int]
     available: dict[str, int]
@@ -67,9 +63,10 @@ def build(
     clock_mhz: float,
     seed: int = SEED,
     steps: Steps | None = None,
+    weights: bytes = b"",
     check: Callable[[BuildReport], None] = lambda report: None,
 ) -> BuildReport:
-    """Build a bitstream; `out` then holds top.bit, report.json, and what each tool read, wrote and said.
+    """Build a bitstream; `out` then holds it, report.json, and what each tool read, wrote and said.
 
     Parameters
     ----------
@@ -78,6 +75,7 @@ def build(
     out : folder to make; one that exists is replaced, but only after success.
     seed : of the placer.
     steps : told of the progress.
+    weights : image that goes into the board's flash; flash.bin then holds it behind the bitstream.
     check : raises where the report is not good enough; `out` is then left as it was.
 
     Raises
@@ -87,7 +85,9 @@ def build(
     ToolMissing
         If a tool is not there.
     """
-    tools = {name: find(name) for name in ("yosys", "nextpnr-ecp5", "ecppack")}
+    flow = board.flow
+    wanted_mhz = flow.wanted_mhz(clock_mhz)
+    tools = {name: find(name) for name in ("yosys", flow.nextpnr, flow.pack)}
     for name, tool in tools.items():
         if tool.bad:
             raise BuildError(f"{name} {tool.version} is {tool.bad}; install another with: {tool.tool.install}")
@@ -99,33 +99,39 @@ def build(
         steps.begin(1, STEPS, "elaboration")
         platform = board.platform()
         plan = platform.prepare(board.top(demo, clock_mhz), "top")
-        for suffix in ("il", "lpf"):
+        for suffix in ("il", flow.constraints):
             content = plan.files[f"top.{suffix}"]
             text = content if isinstance(content, str) else content.decode()
             (work / f"top.{suffix}").write_text(without_brackets(text) if suffix == "il" else text)
         steps.begin(2, STEPS, "synthesis")
-        _run([*tools["yosys"].command, "-q", "-l", "yosys.log", "-p", SCRIPT], work, out, "yosys")
-        constrain(work / "top.json", platform.device)
+        _run([*tools["yosys"].command, "-q", "-l", "yosys.log", "-p", flow.synthesis], work, out, "yosys")
+        flow.placed(work / "top.json", platform.device)
         steps.begin(3, STEPS, "place and route")
-        files = ("--json", "top.json", "--lpf", "top.lpf", "--textcfg", "top.config", "--report", "nextpnr.json")
-        options = (*board.nextpnr, *files, "--freq", f"{clock_mhz:g}", "--seed", str(seed), "--log", "nextpnr.log")
-        _run([*tools["nextpnr-ecp5"].command, "--quiet", *ROUTER, *options], work, out, "nextpnr")
+        files = ("--json", "top.json", "--report", "nextpnr.json", "--log", "nextpnr.log", *flow.nextpnr_options)
+        options = (*board.nextpnr, *files, "--freq", f"{wanted_mhz:.2f}", "--seed", str(seed))
+        _run([*tools[flow.nextpnr].command, "--quiet", *options], work, out, "nextpnr")
         steps.begin(4, STEPS, "bitstream")
-        _run([*tools["ecppack"].command, "--compress", "top.config", "top.bit"], work, out, "ecppack")
+        _run([*tools[flow.pack].command, *flow.pack_options], work, out, flow.pack)
+        if weights:
+            bitstream = (work / flow.bitstream).read_bytes()
+            (work / PROGRAMMING_IMAGE).write_bytes(programming_image(bitstream, weights))
         steps.end()
         found = json.loads((work / "nextpnr.json").read_text())
+        cells = found["utilization"]
         report = BuildReport(
             board=board.name,
             clock_mhz=clock_mhz,
+            margin_ns=flow.margin_ns,
+            wanted_mhz=round(wanted_mhz, 2),
             fmax_mhz=round(min(clock["achieved"] for clock in found["fmax"].values()), 2),
-            used={name: found["utilization"][cell]["used"] for name, cell in CELLS.items()},
-            available={name: found["utilization"][cell]["available"] for name, cell in CELLS.items()},
+            used={name: cells[cell]["used"] for name, cell in flow.cells.items()},
+            available={name: cells[cell]["available"] for name, cell in flow.cells.items()},
             seed=seed,
             tools={name: tool.version for name, tool in tools.items()},
             seconds={name: round(seconds, 1) for name, seconds in steps.seconds.items()},
         )
-        if report.fmax_mhz < clock_mhz:
-            raise BuildError(f"timing not met: {report.fmax_mhz:g} MHz of {clock_mhz:g} MHz")
+        if report.fmax_mhz < report.wanted_mhz:
+            raise BuildError(f"timing not met: {report.fmax_mhz:g} MHz of {report.wanted_mhz:g} MHz, seed {seed}")
         check(report)
         (work / "report.json").write_text(json.dumps(asdict(report), indent=2) + "\n")
         (work / "top.json").unlink()
@@ -174,6 +180,6 @@ def _replace(work: Path, out: Path) -> None:
 def rows(report: BuildReport, budget: dict[str, Any]) -> list[tuple[str, Any, Any, Any]]:
     """The report as a table: resource, used, budget, what the device has."""
     table: list[tuple[str, Any, Any, Any]] = [
-        (name, report.used[name], budget.get(name, ""), report.available[name]) for name in CELLS
+        (name, used, budget.get(name, ""), report.available[name]) for name, used in report.used.items()
     ]
-    return [*table, ("fmax_mhz", report.fmax_mhz, budget.get("fmax_mhz", report.clock_mhz), "")]
+    return [*table, ("fmax_mhz", report.fmax_mhz, budget.get("fmax_mhz", report.wanted_mhz), "")]

@@ -1,21 +1,27 @@
-"""The demo: an accelerator behind a UART, and LEDs.
+"""The demo: an accelerator behind a UART, its weights from flash where it has them there, and LEDs.
 
 LEDs, from 0: 0 person (class 1); 1 no person (class 0); 2 a photo is coming in; 3 to 6 fault of the last request in
-binary (:class:`fpga.protocol.Fault`, 0 for none); 7 blinks about once a second.
+binary (:class:`fpga.protocol.Fault`, 0 for none); 7 blinks about once a second; 8 the weights are there; 9 they could
+not be read from the flash. A board connects those it has.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-from amaranth.hdl import Cat, Module, Signal
+from amaranth.hdl import Cat, Module, Mux, ResetInserter, Signal
 from amaranth.lib import wiring
-from amaranth.lib.wiring import In, Out, connect
+from amaranth.lib.wiring import In, Out, connect, flipped
 
-from fpga.protocol import BAUD, TIMEOUT_S, Identity
+from fpga.protocol import BAUD, TIMEOUT_S, Fault, Identity
 from fpga.uart_bridge import UartBridge
+from rasca_hw.boot import BootError, BootLoader
+from rasca_hw.flash import PAUSE_CYCLES, PINS
+from rasca_hw.heartbeat import Heartbeat
 
-LEDS = 8
+LEDS = 10
+PERSON, NO_PERSON, COMING, FAULT, BLINK, LOADED, BROKEN = 0, 1, 2, 3, 7, 8, 9
+"""Their places in `leds`."""
 
 
 class Demo(wiring.Component):
@@ -23,14 +29,19 @@ class Demo(wiring.Component):
 
     Parameters
     ----------
-    accelerator : component with `pixels` and `results` and, maybe, `confidences`, which is not used.
+    accelerator : component with `pixels` and `results`; with `load` if there is a loader, and it is then held in reset
+        until the weights are there.
     identity : the network in the accelerator.
-    clock_hz, baud, timeout_s : as for :class:`fpga.uart_bridge.UartBridge`.
+    clock_hz, baud : as for :class:`fpga.uart_bridge.UartBridge`.
+    timeout_s : pause inside a packet after which it is given up, and between two tries of the loader; in hardware one
+        to four times as long.
+    loader : brings the accelerator's weights; None where they come with the bitstream.
 
     Members
     -------
     rx, tx : UART pins, idle 1.
     leds : see above, 1 is on.
+    flash : the flash's pins; only with a loader.
     """
 
     def __init__(
@@ -41,34 +52,50 @@ class Demo(wiring.Component):
         clock_hz: float,
         baud: float = BAUD,
         timeout_s: float = TIMEOUT_S,
+        loader: BootLoader | None = None,
     ) -> None:
         self.accelerator = accelerator
-        self.clock_hz = clock_hz
-        self.bridge = UartBridge(identity, clock_hz=clock_hz, baud=baud, timeout_s=timeout_s)
-        super().__init__({"rx": In(1, init=1), "tx": Out(1, init=1), "leds": Out(LEDS)})
+        self.bridge = UartBridge(identity, clock_hz=clock_hz, baud=baud)
+        self.heartbeat = Heartbeat(short=PAUSE_CYCLES, long=clock_hz * timeout_s, blink=clock_hz)
+        self.loader = loader
+        flash = {"flash": Out(PINS)} if loader else {}
+        super().__init__({"rx": In(1, init=1), "tx": Out(1, init=1), "leds": Out(LEDS), **flash})
 
     def elaborate(self, platform: Any) -> Module:
         m = Module()
         m.submodules.bridge = bridge = self.bridge
-        m.submodules.accelerator = accelerator = self.accelerator
+        m.submodules.heartbeat = heartbeat = self.heartbeat
+        accelerator, loader = self.accelerator, self.loader
+        held, broken = Signal(), Signal()
+        m.submodules.accelerator = ResetInserter(held)(accelerator) if loader else accelerator
         connect(m, bridge.pixels, accelerator.pixels)
         connect(m, accelerator.results, bridge.results)
         if hasattr(accelerator, "confidences"):
             m.d.comb += accelerator.confidences.ready.eq(1)
-
-        blink = Signal(range(round(self.clock_hz)))
-        m.d.sync += blink.eq(blink + 1)
-        person = bridge.klass == 1
+        if loader:
+            m.submodules.loader = loader
+            connect(m, loader.flash, flipped(self.flash))
+            connect(m, loader.load, accelerator.load)
+            m.d.comb += [
+                loader.pulse.eq(heartbeat.short),
+                loader.retry.eq(heartbeat.long),
+                held.eq(~loader.done),
+                broken.eq(loader.error != BootError.NONE),
+                bridge.refusal.eq(Mux(held, loader.error | Fault.LOADING, Fault.NONE)),
+            ]
         m.d.comb += [
+            bridge.pulse.eq(heartbeat.long),
             bridge.rx.eq(self.rx),
             self.tx.eq(bridge.tx),
             self.leds.eq(
                 Cat(
-                    bridge.answered & person,
-                    bridge.answered & ~person,
+                    bridge.answered & bridge.person,
+                    bridge.answered & ~bridge.person,
                     bridge.busy,
-                    bridge.fault[:4],
-                    blink[-1],
+                    bridge.fault,
+                    heartbeat.blink,
+                    ~held,
+                    broken,
                 )
             ),
         ]

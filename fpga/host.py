@@ -15,6 +15,7 @@ from rasca_nn.errors import RascaError
 REPLY_S = 1.0
 """Patience for an answer after the last byte was sent; the board's own time-out is a tenth of it."""
 
+WRITE = "write the whole programming image (rasca program)"
 MEANING = {
     Fault.NO_SYNC: "it got bytes that belong to no packet",
     Fault.HEADER: "it does not know this request, or not this size of photo",
@@ -22,6 +23,11 @@ MEANING = {
     Fault.TIMEOUT: "bytes were lost on the way",
     Fault.FRAMING: "a stop bit was missing: baud rates differ, or noise",
     Fault.OVERFLOW: "the accelerator did not keep up with the bytes",
+    Fault.LOADING: "it is still reading its weights from the flash",
+    Fault.WEIGHTS_MISSING: f"its flash holds no weights; {WRITE}",
+    Fault.WEIGHTS_FOREIGN: f"its flash holds another model's weights; {WRITE}",
+    Fault.WEIGHTS_LENGTH: f"its flash holds weights of another length; {WRITE}",
+    Fault.WEIGHTS_DAMAGED: f"the weights in its flash are damaged (CRC); {WRITE}",
 }
 
 

@@ -1,50 +1,53 @@
-"""Bytes of the host into pixels for the accelerator and a verdict on each request.
+"""The host's bits into pixels for the accelerator and a verdict on each request.
 
-The accelerator always gets whole frames: when bytes stop coming in mid-frame, the missing pixels are sent as zeros, so
-that a frame that was begun always yields a result, which the verdict then says to throw away. There is no frame buffer,
-and the CRC comes last; hence the accelerator may be done with a frame before it is known to be good.
+The accelerator always gets whole frames: when bytes stop coming in mid-frame, any pixels are sent in place of the
+missing ones, so that a frame that was begun always yields a result, which the verdict then says to throw away. There is
+no frame buffer, and the CRC comes last; hence the accelerator may be done with a frame before it is known to be good.
+
+Everything is compared and stored bit by bit: that takes the fewest gates, and there is time.
 """
 
-# No `from __future__ import annotations`: data.Struct reads the annotations as shapes, strings make it empty.
+from __future__ import annotations
+
 from typing import Any
 
-from amaranth.hdl import Cat, Module, Mux, Shape, Signal
-from amaranth.lib import data, stream, wiring
-from amaranth.lib.crc.catalog import CRC32_ISO_HDLC
+from amaranth.hdl import Cat, Const, Module, Mux, Signal
+from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
-from fpga.protocol import CRC_BYTES, HEADER, TO_BOARD, Fault, Kind, Layout
+from fpga.protocol import CRC_BYTES, HEADER, TO_BOARD, Fault, Kind
+from rasca_hw import crc
 from rasca_hw.interfaces import Pixel
-from rasca_hw.uart import Byte
+from rasca_hw.uart import BITS
 
+FAULT_BITS = 4
+PIXEL_BYTES = 3
+VERDICT = wiring.Signature(
+    {
+        "valid": Out(1),
+        "ready": In(1),
+        "fault": Out(FAULT_BITS),
+        "identify": Out(1),
+        "fed": Out(1),
+        "frame": Out(1),
+        "next": In(1),
+    }
+)
+"""How a request ended; all of it holds until `ready`.
 
-def struct_of(layout: Layout) -> data.StructLayout:
-    """The struct with a packet's fields, first byte in the lowest bits."""
-    return data.StructLayout({f.name: Shape(8 * f.size, f.signed) for f in layout.fields})
-
-
-class Verdict(data.Struct):
-    """How a request ended."""
-
-    frame: 16
-    """The host's number of it; 0 if it is not known."""
-    kind: 8
-    """:class:`fpga.protocol.Kind` of the request."""
-    fault: 8
-    """:class:`fpga.protocol.Fault`; NONE for a good one."""
-    fed: 1
-    """A whole frame went into the accelerator, so one result comes out."""
+`fault` is a :class:`fpga.protocol.Fault`, `identify` the kind of a good request. `fed`: a whole frame went into the
+accelerator, so one result comes out. `frame` is the next bit of the host's number of the frame, after each `next`.
+"""
 
 
 class Raster(wiring.Component):
-    """Groups of three bytes into pixels, with their place in the frame; a pixel leaves a cycle after its third byte.
+    """Bits into pixels, with their place in the frame. A pixel must be taken before the next bit comes.
 
     Members
     -------
-    byte, take : the next byte, where `take` is 1. Not allowed while `stalled`.
-    pad : a black pixel instead of bytes, dropping those of an unfinished pixel. Not allowed while `stalled`.
-    stalled : the last pixel was not taken before this cycle.
-    final : this byte or pad makes the last pixel of the frame.
+    bit, shift : a bit of the next pixel.
+    complete : all bits of a pixel are there; it leaves from the next cycle on. Not while it does.
+    final : the last pixel of the frame leaves in this cycle.
     """
 
     def __init__(self, *, height: int, width: int) -> None:
@@ -52,10 +55,9 @@ class Raster(wiring.Component):
         self.width = width
         super().__init__(
             {
-                "byte": In(8),
-                "take": In(1),
-                "pad": In(1),
-                "stalled": Out(1),
+                "bit": In(1),
+                "shift": In(1),
+                "complete": In(1),
                 "final": Out(1),
                 "pixels": Out(stream.Signature(Pixel)),
             }
@@ -63,176 +65,213 @@ class Raster(wiring.Component):
 
     def elaborate(self, platform: Any) -> Module:
         m = Module()
-        held = Signal(16)
-        phase = Signal(range(3))
+        pixel = self.pixels.payload
+        value = Signal(PIXEL_BYTES * BITS, reset_less=True)
         column = Signal(range(self.width))
         row = Signal(range(self.height))
-        done = Signal()
+        first = Signal(init=1)
         # A cycle behind, for pixels come two cycles apart or more.
-        last = Signal()
-        bottom = Signal()
+        last, bottom = Signal(), Signal()
         m.d.sync += [last.eq(column == self.width - 1), bottom.eq(row == self.height - 1)]
         m.d.comb += [
-            # Not until `ready`: that would chain the accelerator's logic to this one's within a cycle.
-            self.stalled.eq(self.pixels.valid),
-            done.eq(self.pad | (self.take & (phase == 2))),
-            self.final.eq(done & last & bottom),
+            Cat(pixel.r, pixel.g, pixel.b).eq(value),
+            pixel.first.eq(first),
+            pixel.last.eq(last),
+            self.final.eq(self.pixels.valid & self.pixels.ready & last & bottom),
         ]
-        with m.If(self.pixels.ready):
-            m.d.sync += self.pixels.valid.eq(0)
-        with m.If(self.take):
-            m.d.sync += [held.eq(Cat(held[8:], self.byte)), phase.eq(phase + 1)]
-        with m.If(done):
-            pixel = self.pixels.payload
-            m.d.sync += [
-                phase.eq(0),
-                self.pixels.valid.eq(1),
-                Cat(pixel.r, pixel.g, pixel.b).eq(Mux(self.pad, 0, Cat(held, self.byte))),
-                pixel.first.eq((column == 0) & (row == 0)),
-                pixel.last.eq(last),
-                column.eq(Mux(last, 0, column + 1)),
-            ]
+        with m.If(self.shift):
+            m.d.sync += value.eq(Cat(value[1:], self.bit))
+        with m.If(self.complete):
+            m.d.sync += self.pixels.valid.eq(1)
+        with m.If(self.pixels.valid & self.pixels.ready):
+            m.d.sync += [self.pixels.valid.eq(0), first.eq(self.final), column.eq(column + 1)]
             with m.If(last):
-                m.d.sync += row.eq(Mux(self.final, 0, row + 1))
+                m.d.sync += [column.eq(0), row.eq(row + 1)]
+            with m.If(last & bottom):
+                m.d.sync += row.eq(0)
         return m
 
 
 class PacketReceiver(wiring.Component):
     """Parses :func:`fpga.protocol.request`.
 
-    Takes a byte a cycle but for one after each pixel, unless `pixels` or `verdicts` is not taken. A pixel leaves a
-    cycle after its third byte.
+    While a verdict waits, bits are dropped; so is a pixel that comes before the last one was taken, and the frame.
 
     Parameters
     ----------
     height, width : the network's input; a header with another size is a fault.
-    timeout : clock cycles without a byte after which a packet is given up.
 
     Members
     -------
-    bytes : from the UART.
-    overflow : a byte was lost before `bytes` (pulse).
+    bit, number, shift, end, framing : of :class:`rasca_hw.uart.Receiver`.
+    pulse : a packet is given up at the second one without a byte between.
+    crc : to compute it.
+    refusal : the fault that photos get; NONE where the accelerator takes them.
     pixels : whole frames.
-    verdicts : one item a request, after its last pixel was sent.
+    verdict : one a request, after its last pixel was sent. `fault` holds until the next request begins.
     busy : a frame is being received.
     """
 
-    def __init__(self, *, height: int, width: int, timeout: int) -> None:
+    def __init__(self, *, height: int, width: int) -> None:
         self.height = height
         self.width = width
-        self.timeout = timeout
         super().__init__(
             {
-                "bytes": In(stream.Signature(Byte)),
-                "overflow": In(1),
+                "bit": In(1),
+                "number": In(range(BITS)),
+                "shift": In(1),
+                "end": In(1),
+                "framing": In(1),
+                "pulse": In(1),
+                "crc": Out(crc.PORT),
+                "refusal": In(FAULT_BITS),
                 "pixels": Out(stream.Signature(Pixel)),
-                "verdicts": Out(stream.Signature(Verdict)),
+                "verdict": Out(VERDICT),
                 "busy": Out(1),
             }
         )
 
     def elaborate(self, platform: Any) -> Module:
         m = Module()
-        m.submodules.crc = crc = CRC32_ISO_HDLC().create()
         m.submodules.raster = raster = Raster(height=self.height, width=self.width)
         connect(m, raster.pixels, flipped(self.pixels))
-        byte = self.bytes.payload.data
-        take = Signal()
-        m.d.comb += [take.eq(self.bytes.valid & self.bytes.ready), crc.data.eq(byte), raster.byte.eq(byte)]
+        verdict, crc = self.verdict, self.crc
+        m.d.comb += [raster.bit.eq(self.bit), crc.data.eq(self.bit)]
 
-        quiet = Signal(range(self.timeout + 1))
-        timed_out = Signal()
-        m.d.comb += timed_out.eq(quiet == self.timeout)
-        with m.If(self.bytes.valid):
+        quiet, timed_out = Signal(), Signal()
+        m.d.comb += timed_out.eq(self.pulse & quiet)
+        with m.If(self.pulse):
+            m.d.sync += quiet.eq(1)
+        with m.If(self.shift | self.end):
             m.d.sync += quiet.eq(0)
-        with m.Elif(~timed_out):
-            m.d.sync += quiet.eq(quiet + 1)
+
+        count = Signal(range(HEADER.size))
+        in_header = Signal()
+        with m.If(self.end):
+            m.d.sync += count.eq(count + 1)
+        # Of the byte so far: it is the expected one, or the other one that may be.
+        one, other = Signal(init=1), Signal(init=1)
+        first, second = self._expected(in_header, count)
+        with m.If(self.shift):
+            m.d.sync += [one.eq(one & (self.bit == first)), other.eq(other & (self.bit == second))]
+        with m.If(self.end):
+            m.d.sync += [one.eq(1), other.eq(1)]
 
         # The first fault of a packet is the one reported: the later ones follow from it.
-        verdict = self.verdicts.payload
+        fault = verdict.fault
         clean = Signal()
-        m.d.comb += clean.eq(verdict.fault == Fault.NONE)
+        m.d.comb += clean.eq(fault == Fault.NONE)
 
-        def blame(fault: Fault) -> Any:
-            return verdict.fault.eq(Mux(clean, fault, verdict.fault))
+        def blame(why: Any) -> None:
+            with m.If(clean):
+                m.d.sync += fault.eq(why)
 
-        with m.If(self.overflow & ~self.verdicts.valid):
-            m.d.sync += blame(Fault.OVERFLOW)
-        with m.Elif(take & self.bytes.payload.framing):
-            m.d.sync += blame(Fault.FRAMING)
+        frame = Signal(16)
+        m.d.comb += verdict.frame.eq(frame[0])
+        at_frame = (count == 1) | (count == 2)
+        with m.If(verdict.next | (self.shift & in_header & at_frame)):
+            m.d.sync += frame.eq(Cat(frame[1:], self.bit))
 
-        header = Signal(struct_of(HEADER))
-        count = Signal(range(max(HEADER.size, CRC_BYTES)))
-        skipped = Signal()
-
+        skipped, wrong, differs = Signal(), Signal(), Signal()
         with m.FSM() as fsm:
             with m.State("sync0"):
-                m.d.comb += self.bytes.ready.eq(1)
-                with m.If(take):
-                    with m.If(byte == TO_BOARD[0]):
+                with m.If(self.end):
+                    with m.If(~skipped):
+                        m.d.sync += fault.eq(Fault.NONE)
+                    with m.If(self.framing):
+                        m.d.sync += fault.eq(Fault.FRAMING)
+                    m.d.sync += skipped.eq(1)
+                    with m.If(other):
                         m.next = "sync1"
-                    with m.Else():
-                        m.d.sync += skipped.eq(1)
                 with m.Elif(timed_out & skipped):
-                    m.d.sync += [blame(Fault.NO_SYNC), verdict.frame.eq(0), verdict.fed.eq(0)]
+                    with m.If(fault != Fault.FRAMING):
+                        m.d.sync += fault.eq(Fault.NO_SYNC)
+                    m.d.sync += [frame.eq(0), verdict.fed.eq(0), skipped.eq(0)]
                     m.next = "verdict"
             with m.State("sync1"):
-                m.d.comb += self.bytes.ready.eq(1)
-                with m.If(take & (byte == TO_BOARD[1])):
-                    m.d.comb += crc.start.eq(1)
-                    m.d.sync += [verdict.fault.eq(Fault.NONE), verdict.frame.eq(0), verdict.fed.eq(0), count.eq(0)]
-                    m.next = "header"
-                with m.Elif(timed_out | (take & (byte != TO_BOARD[0]))):
-                    m.d.sync += skipped.eq(1)
+                m.d.comb += crc.start.eq(1)
+                m.d.sync += [frame.eq(0), verdict.fed.eq(0), wrong.eq(0), differs.eq(0)]
+                with m.If(self.end):
+                    m.next = "sync0"
+                    with m.If(other):
+                        m.next = "sync1"
+                    with m.If(one):
+                        m.d.sync += [fault.eq(Fault.NONE), count.eq(0), skipped.eq(0)]
+                        m.next = "header"
+                with m.If(timed_out):
                     m.next = "sync0"
             with m.State("header"):
-                m.d.comb += [self.bytes.ready.eq(1), crc.valid.eq(take)]
-                with m.If(take):
-                    m.d.sync += [header.eq(Cat(header.as_value()[8:], byte)), count.eq(count + 1)]
+                m.d.comb += [in_header.eq(1), crc.valid.eq(self.shift)]
+                with m.If(self.end):
+                    with m.If(count == 0):
+                        m.d.sync += [verdict.identify.eq(other), wrong.eq(~one & ~other)]
+                    with m.Elif(~at_frame & ~one & ~verdict.identify):
+                        m.d.sync += wrong.eq(1)
                     with m.If(count == HEADER.size - 1):
                         m.next = "check"
-                with m.Elif(timed_out):
-                    m.d.sync += blame(Fault.TIMEOUT)
+                with m.If(timed_out):
+                    blame(Fault.TIMEOUT)
+                    m.d.sync += frame.eq(0)
                     m.next = "verdict"
             with m.State("check"):
-                fits = (header.height == self.height) & (header.width == self.width)
-                m.d.sync += [verdict.frame.eq(header.frame), verdict.kind.eq(header.kind), count.eq(0)]
-                with m.If((header.kind == Kind.FRAME) & fits):
+                m.d.sync += count.eq(0)
+                with m.If(wrong):
+                    blame(Fault.HEADER)
+                    m.next = "verdict"
+                with m.Elif(verdict.identify):
+                    m.next = "crc"
+                with m.Elif(self.refusal != Fault.NONE):
+                    blame(self.refusal)
+                    m.next = "verdict"
+                with m.Else():
                     m.d.sync += verdict.fed.eq(1)
                     m.next = "pixels"
-                with m.Elif(header.kind == Kind.IDENTIFY):
-                    m.next = "crc"
-                with m.Else():
-                    m.d.sync += blame(Fault.HEADER)
-                    m.next = "verdict"
             with m.State("pixels"):
-                m.d.comb += [self.bytes.ready.eq(~raster.stalled), crc.valid.eq(take), raster.take.eq(take)]
+                m.d.comb += [crc.valid.eq(self.shift), raster.shift.eq(self.shift)]
+                with m.If(self.end & (count == PIXEL_BYTES - 1)):
+                    m.d.comb += raster.complete.eq(1)
+                    m.d.sync += count.eq(0)
                 with m.If(raster.final):
                     m.next = "crc"
+                with m.Elif(self.shift & raster.pixels.valid):
+                    blame(Fault.OVERFLOW)
+                    m.next = "pad"
                 with m.Elif(timed_out):
-                    m.d.sync += blame(Fault.TIMEOUT)
+                    blame(Fault.TIMEOUT)
                     m.next = "pad"
             with m.State("pad"):
-                m.d.comb += [self.bytes.ready.eq(1), raster.pad.eq(~raster.stalled)]
+                m.d.comb += raster.complete.eq(~raster.pixels.valid)
+                with m.If(self.end):
+                    m.d.sync += skipped.eq(1)
                 with m.If(raster.final):
                     m.next = "verdict"
             with m.State("crc"):
-                m.d.comb += [self.bytes.ready.eq(1), crc.valid.eq(take)]
-                with m.If(take):
-                    m.d.sync += count.eq(count + 1)
-                    with m.If(count == CRC_BYTES - 1):
-                        m.next = "compare"
-                with m.Elif(timed_out):
-                    m.d.sync += blame(Fault.TIMEOUT)
+                m.d.comb += [crc.valid.eq(self.shift), crc.tail.eq(1)]
+                with m.If(self.shift & (self.bit != crc.crc)):
+                    m.d.sync += differs.eq(1)
+                with m.If(self.end & (count == CRC_BYTES - 1)):
+                    with m.If(differs):
+                        blame(Fault.CRC)
                     m.next = "verdict"
-            with m.State("compare"):
-                with m.If(~crc.match_detected):
-                    m.d.sync += blame(Fault.CRC)
-                m.next = "verdict"
+                with m.If(timed_out):
+                    blame(Fault.TIMEOUT)
+                    m.next = "verdict"
             with m.State("verdict"):
-                m.d.comb += self.verdicts.valid.eq(1)
-                with m.If(self.verdicts.ready):
-                    m.d.sync += [verdict.fault.eq(Fault.NONE), skipped.eq(0)]
+                m.d.comb += verdict.valid.eq(1)
+                with m.If(self.end):
+                    m.d.sync += skipped.eq(1)
+                with m.If(verdict.ready):
                     m.next = "sync0"
+        with m.If(self.end & self.framing & ~verdict.valid & ~fsm.ongoing("sync0") & ~fsm.ongoing("sync1")):
+            blame(Fault.FRAMING)
         m.d.comb += self.busy.eq(fsm.ongoing("pixels"))
         return m
+
+    def _expected(self, in_header: Signal, count: Signal) -> tuple[Any, Any]:
+        """The bits that come now if the byte is the expected one, and if it is the other one that may be."""
+        zero = HEADER.pack(kind=0, frame=0, height=self.height, width=self.width)
+        header = int.from_bytes(zero, "little") | Kind.FRAME
+        at_header = Const(header, BITS * HEADER.size).bit_select(Cat(self.number, count), 1)
+        one, other = (Const(value, BITS).bit_select(self.number, 1) for value in (TO_BOARD[1], TO_BOARD[0]))
+        identify = Const(Kind.IDENTIFY, BITS).bit_select(self.number, 1)
+        return Mux(in_header, at_header, one), Mux(in_header, identify, other)

@@ -4,18 +4,23 @@ from __future__ import annotations
 
 from typing import Any
 
-from amaranth.hdl import Cat, Const, Module, Signal
+from amaranth.hdl import Cat, Const, Module, Mux, Signal
 from amaranth.lib import stream, wiring
-from amaranth.lib.crc.catalog import CRC32_ISO_HDLC
 from amaranth.lib.wiring import In, Out
 
-from fpga.packet_receiver import Verdict, struct_of
-from fpga.protocol import CRC_BYTES, FAULT, IDENTITY, REPLY, TO_HOST, Fault, Identity, Kind, result
+from fpga.packet_receiver import VERDICT
+from fpga.protocol import CRC_BYTES, FAULT, IDENTITY, REPLY, TO_HOST, Fault, Identity, Kind, Layout, result
+from rasca_hw import crc
 from rasca_hw.interfaces import result_layout
+from rasca_hw.uart import BITS
+
+HEAD = len(TO_HOST) + REPLY.size
+FRAME = 2
+"""Bytes of the number of the frame, the first field of every packet."""
 
 
 class PacketSender(wiring.Component):
-    """Sends one packet a verdict: the result, the identity, or the fault.
+    """Sends one packet a verdict: the result, the identity, or the fault; nothing of it is stored.
 
     A verdict on a frame that was fed to the accelerator waits for its result, whether that is then sent or thrown away.
 
@@ -25,10 +30,10 @@ class PacketSender(wiring.Component):
 
     Members
     -------
-    verdicts, results : taken together, when the packet before is sent.
-    bytes : to the UART.
-    fault : fault of the last verdict.
-    klass : class of the last good result.
+    verdict, results : held until the packet is sent.
+    send, bit, number, shift : of :class:`rasca_hw.uart.Transmitter`.
+    crc : to compute it.
+    person : the last good result was class 1.
     answered : a good result was sent since reset.
     """
 
@@ -36,75 +41,78 @@ class PacketSender(wiring.Component):
         self.identity = identity
         super().__init__(
             {
-                "verdicts": In(stream.Signature(Verdict)),
+                "verdict": In(VERDICT),
                 "results": In(stream.Signature(result_layout(identity.classes))),
-                "bytes": Out(stream.Signature(8)),
-                "fault": Out(8),
-                "klass": Out(4),
+                "send": Out(1),
+                "bit": Out(1),
+                "number": In(range(BITS)),
+                "shift": In(1),
+                "crc": Out(crc.PORT),
+                "person": Out(1),
                 "answered": Out(1),
             }
         )
 
     def elaborate(self, platform: Any) -> Module:
         m = Module()
-        m.submodules.crc = crc = CRC32_ISO_HDLC().create()
-        verdict, item = self.verdicts.payload, self.results.payload
-        layouts = {Kind.FAULT: FAULT, Kind.IDENTITY: IDENTITY, Kind.RESULT: result(self.identity.classes)}
-        most = len(TO_HOST) + REPLY.size + max(layout.size for layout in layouts.values())
-        bits = Signal(8 * most)
-        left = Signal(range(most + 1))
-        index = Signal(range(most + 1))
-
-        def load(kind: Kind, **values: Any) -> list[Any]:
-            """Assignments that make a packet of this kind the next to be sent."""
-            layout = layouts[kind]
-            body = Signal(struct_of(layout), name=kind.name.lower())
-            m.d.comb += [body[field.name].eq(values[field.name]) for field in layout.fields]
-            head = TO_HOST + REPLY.pack(kind=kind, length=layout.size)
-            whole = Cat(Const(int.from_bytes(head, "little"), 8 * len(head)), body)
-            return [bits.eq(whole), left.eq(len(head) + layout.size), index.eq(0)]
-
+        verdict, item, crc = self.verdict, self.results.payload, self.crc
         logits = {f"logit{n}": item.logits[n] for n in range(self.identity.classes)}
-        fault = load(Kind.FAULT, frame=verdict.frame, fault=verdict.fault)
-        identity = load(Kind.IDENTITY, frame=verdict.frame, **self.identity.values())
-        answer = load(
-            Kind.RESULT,
-            frame=verdict.frame,
-            step=item.step,
-            errors=item.errors.as_value(),
-            **{"class": item.klass},
-            **logits,
-        )
-        m.d.comb += [self.bytes.payload.eq(bits[:8]), crc.data.eq(bits[:8])]
+        answer = {"class": item.klass, "step": item.step, "errors": item.errors.as_value(), **logits}
+        faulty, good = Signal(), Signal()
+        m.d.comb += [faulty.eq(verdict.fault != Fault.NONE), good.eq(~faulty & ~verdict.identify)]
 
+        place = Signal(range(HEAD + max(layout.size for layout in (FAULT, IDENTITY, result(self.identity.classes)))))
+        byte_done, last, bit = Signal(), Signal(), Signal()
+        m.d.comb += byte_done.eq(self.shift & (self.number == BITS - 1))
+        packets = (
+            (faulty, Kind.FAULT, FAULT, {"fault": verdict.fault}),
+            (~faulty & verdict.identify, Kind.IDENTITY, IDENTITY, self.identity.values()),
+            (good, Kind.RESULT, result(self.identity.classes), answer),
+        )
+        for chosen, kind, layout, values in packets:
+            with m.If(chosen):
+                content = self._content(kind, layout, values).bit_select(Cat(self.number, place), 1)
+                m.d.comb += [bit.eq(content), last.eq(place == HEAD + layout.size - 1)]
+
+        at_frame = (place == HEAD) | (place == HEAD + 1)
         with m.FSM():
             with m.State("verdict"):
-                with m.If(self.verdicts.valid & (~verdict.fed | self.results.valid)):
-                    m.d.comb += [self.verdicts.ready.eq(1), self.results.ready.eq(verdict.fed), crc.start.eq(1)]
-                    m.d.sync += self.fault.eq(verdict.fault)
-                    with m.If(verdict.fault != Fault.NONE):
-                        m.d.sync += fault
-                    with m.Elif(verdict.fed):
-                        m.d.sync += [*answer, self.klass.eq(item.klass), self.answered.eq(1)]
-                    with m.Else():
-                        m.d.sync += identity
+                m.d.comb += crc.start.eq(verdict.valid)
+                m.d.sync += place.eq(0)
+                with m.If(verdict.valid & (~verdict.fed | self.results.valid)):
                     m.next = "body"
             with m.State("body"):
                 m.d.comb += [
-                    self.bytes.valid.eq(1),
-                    crc.valid.eq(self.bytes.ready & (index >= len(TO_HOST))),
+                    self.send.eq(1),
+                    self.bit.eq(Mux(at_frame, verdict.frame, bit)),
+                    crc.valid.eq(self.shift & (place >= len(TO_HOST))),
+                    verdict.next.eq(self.shift & at_frame),
                 ]
-                with m.If(self.bytes.ready):
-                    m.d.sync += [bits.eq(bits[8:]), left.eq(left - 1), index.eq(index + 1)]
-                    with m.If(left == 1):
+                with m.If(byte_done):
+                    m.d.sync += place.eq(place + 1)
+                    with m.If(last):
+                        m.d.sync += place.eq(0)
                         m.next = "crc"
             with m.State("crc"):
-                m.d.sync += [bits.eq(crc.crc), left.eq(CRC_BYTES)]
-                m.next = "tail"
-            with m.State("tail"):
-                m.d.comb += self.bytes.valid.eq(1)
-                with m.If(self.bytes.ready):
-                    m.d.sync += [bits.eq(bits[8:]), left.eq(left - 1)]
-                    with m.If(left == 1):
-                        m.next = "verdict"
+                m.d.comb += [self.send.eq(1), self.bit.eq(crc.crc), crc.valid.eq(self.shift), crc.tail.eq(1)]
+                with m.If(byte_done):
+                    m.d.sync += place.eq(place + 1)
+                    with m.If(place == CRC_BYTES - 1):
+                        m.next = "sent"
+            with m.State("sent"):
+                m.d.comb += [verdict.ready.eq(1), self.results.ready.eq(verdict.fed)]
+                with m.If(good):
+                    m.d.sync += [self.person.eq(item.klass == 1), self.answered.eq(1)]
+                m.next = "verdict"
+        m.d.comb += crc.data.eq(self.bit)
         return m
+
+    def _content(self, kind: Kind, layout: Layout, values: dict[str, Any]) -> Any:
+        """All bits of a packet before its CRC, lowest first; those of the frame's number are 0."""
+        head = Const(int.from_bytes(TO_HOST + REPLY.pack(kind=kind, length=layout.size), "little"), BITS * HEAD)
+        fields = []
+        for field in layout.fields:
+            value = values.get(field.name, 0)
+            bits = Const(value, BITS * field.size) if isinstance(value, int) else value[: BITS * field.size]
+            fields.append(Cat(bits, Const(0, BITS * field.size - len(bits))))
+        return Cat(head, *fields)

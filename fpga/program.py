@@ -6,6 +6,7 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
+from fpga.boards import ALIASES
 from fpga.names import nearest
 from fpga.tools import TOOLS, Found, ToolMissing, find
 from rasca_nn.errors import RascaError
@@ -29,7 +30,6 @@ FLASHES = {
     "icebreaker": Flash(1 << 24, {"iceprog": (), "openFPGALoader": (*_ICE40, *_WRITE)}),
     "upduino": Flash(1 << 22, {"iceprog": (), "openFPGALoader": (*_ICE40, "--cable", "ft232", *_WRITE)}),
 }
-ALIASES = {"ice40": "icebreaker"}
 
 
 def command(image: Path, board: str, tool: str | None = None) -> list[str]:
@@ -44,7 +44,9 @@ def command(image: Path, board: str, tool: str | None = None) -> list[str]:
     """
     flash = FLASHES.get(ALIASES.get(board, board))
     if flash is None:
-        raise RascaError(nearest("board", board, [*FLASHES, *ALIASES]))
+        raise RascaError(
+            nearest("board", board, [*FLASHES, *(alias for alias, name in ALIASES.items() if name in FLASHES)])
+        )
     if tool is not None and tool not in flash.options:
         raise RascaError(nearest("tool", tool, flash.options))
     with image.open("rb") as file:

@@ -51,6 +51,12 @@ class Fault(IntEnum):
     """A stop bit was missing: wrong baud rate or noise."""
     OVERFLOW = 6
     """Bytes came faster than the accelerator takes them."""
+    LOADING = 8
+    """The weights are being read from the flash; 8 + :class:`rasca_hw.boot.BootError` while that has failed."""
+    WEIGHTS_MISSING = 9
+    WEIGHTS_FOREIGN = 10
+    WEIGHTS_LENGTH = 11
+    WEIGHTS_DAMAGED = 12
 
 
 @dataclass(frozen=True)

@@ -1,11 +1,11 @@
 """Weights from SPI flash into a memory after reset, and whether they are the right ones.
 
-The image in the flash, little-endian::
+The image in the flash, numbers and words with the highest byte first, as a flash gives the highest bit first::
 
     magic "RASC" | version u32 | model hash u32 | length u32, in words | words of 16 bits | CRC-32 of all before
 
-The CRC is that of zlib and Ethernet. All of the header is known when the hardware is generated, so it is compared with
-constants; a change in any byte of the image is an error.
+The CRC is that of zlib and Ethernet, of bytes whose bits are reversed: the highest one counts first. All of the header
+is known when the hardware is generated, so it is compared with constants; a change in any byte is an error.
 """
 
 from __future__ import annotations
@@ -18,24 +18,19 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from .crc import Crc32
-from .flash import PINS, WAKE_CYCLES, FlashReader
+from .flash import PINS, FlashReader
+from .spram import LOAD
 
 MAGIC = b"RASC"
 VERSION = 1
 WORD_BYTES = 2
+WORD_BITS = 8 * WORD_BYTES
 CRC_BYTES = 4
 HEADER_WORDS = 8
+MAX_WORDS = 1 << 16
 
 OFFSET = 0x20000
 """Place of the image by default: behind the bitstream of an iCE40 UP5K, 104,161 bytes at most."""
-
-RETRY_CYCLES = 1 << 20
-"""At 24 MHz 44 ms."""
-
-CRC_STEP = 2
-"""Bits a cycle of :class:`Crc32`: as fast as a flash with four lines delivers them."""
-STEPS = 8 // CRC_STEP
-"""Cycles a byte."""
 
 
 class BootError(IntEnum):
@@ -58,7 +53,7 @@ HEADER_ERRORS = [BootError.MISSING] * 2 + [BootError.FOREIGN] * 4 + [BootError.L
 
 def header(*, model_hash: int, words: int) -> bytes:
     """The first bytes of an image; OverflowError where a value does not fit."""
-    return MAGIC + b"".join(value.to_bytes(4, "little") for value in (VERSION, model_hash, words))
+    return MAGIC + b"".join(value.to_bytes(4, "big") for value in (VERSION, model_hash, words))
 
 
 class BootLoader(wiring.Component):
@@ -66,50 +61,39 @@ class BootLoader(wiring.Component):
 
     A word is written as soon as it has come, before the CRC is known: until `done` the memory's content means nothing.
     After an error all is done again, the flash's wake-up too, until an image is good: a flash that recovers or is
-    written anew starts by itself. Nothing is written from an image with a wrong header. From reset or `reload` to
-    `done` it takes `wake_cycles` for each command and, for each byte, 16 cycles or 4 with `quad`.
+    written anew starts by itself. Nothing is written from an image with a wrong header. A byte takes 16 cycles, or 4
+    with `quad`.
 
     Parameters
     ----------
     model_hash : first 32 bits of the model's hash.
     words : length of the image.
-    offset, quad, wake_cycles : see :class:`~rasca_hw.flash.FlashReader`.
-    retry_cycles : pause after an error.
+    offset, quad : see :class:`~rasca_hw.flash.FlashReader`.
 
     Members
     -------
     flash : the pins.
+    pulse : for the flash's pauses, see :class:`~rasca_hw.flash.FlashReader`.
+    retry : 1 for a cycle now and then; a new try begins with the second one after an error.
     reload : start over, as after a reset; `done` and `error` fall a cycle later.
-    address, word, write : a word is written in each cycle in which `write` is 1; it cannot wait.
+    load : the words, from address 0 on.
     done : the memory holds the whole image and the CRC was right; until reset or `reload`.
     error : of the last try; steady during the next one.
     """
 
-    def __init__(
-        self,
-        *,
-        model_hash: int,
-        words: int,
-        offset: int = OFFSET,
-        quad: bool = False,
-        wake_cycles: int = WAKE_CYCLES,
-        retry_cycles: int = RETRY_CYCLES,
-    ) -> None:
-        if words < 1:
-            raise ValueError(f"words must be 1 or more, not {words!r}")
-        if retry_cycles < 2:
-            raise ValueError(f"retry_cycles must be 2 or more, not {retry_cycles!r}")
+    def __init__(self, *, model_hash: int, words: int, offset: int = OFFSET, quad: bool = False) -> None:
+        if not 1 <= words <= MAX_WORDS:
+            raise ValueError(f"words must be from 1 to {MAX_WORDS}, not {words!r}")
         self.words = words
         self.header = header(model_hash=model_hash, words=words)
-        self.reader = FlashReader(offset=offset, quad=quad, wake_cycles=wake_cycles)
-        self.retry_cycles = retry_cycles
+        self.reader = FlashReader(offset=offset, quad=quad)
         super().__init__(
             {
                 "flash": Out(PINS),
+                "pulse": In(1),
+                "retry": In(1),
                 "reload": In(1),
-                "address": Out(range(max(2, words))),
-                "word": Out(16),
-                "write": Out(1),
+                "load": Out(LOAD),
                 "done": Out(1),
                 "error": Out(BootError),
             }
@@ -118,83 +102,61 @@ class BootLoader(wiring.Component):
     def elaborate(self, platform: Any) -> Elaboratable:
         m = Module()
         m.submodules.reader = reader = self.reader
+        lines = reader.lines
+        m.submodules.crc = crc = Crc32(lines)
         connect(m, reader.flash, flipped(self.flash))
-        whole, intact = self._words(m)
-        expected = Array(
-            Const(int.from_bytes(self.header[i : i + WORD_BYTES], "little"), 16)
-            for i in range(0, len(self.header), WORD_BYTES)
-        )
-        number = Signal(range(max(HEADER_WORDS, self.words)))
-        timer = Signal(range(self.retry_cycles))
-        m.d.comb += self.address.eq(number)
+        data, valid = reader.data[::-1], reader.valid  # the first one lowest
+        part = Signal(range(WORD_BITS // lines))
+        number = Signal(16)
+        whole = Signal()
+        """1 for the cycle in which the word is there."""
+        m.d.comb += [
+            reader.pulse.eq(self.pulse),
+            crc.start.eq(~reader.run),
+            crc.data.eq(data),
+            crc.valid.eq(valid),
+            self.load.address.eq(number),
+        ]
+        m.d.sync += whole.eq(valid & part.all())
+        with m.If(valid):
+            m.d.sync += [self.load.lane.eq(Cat(reader.data, self.load.lane[:-lines])), part.eq(part + 1)]
+        with m.If(~reader.run):
+            m.d.sync += part.eq(0)
         with m.If(whole):
             m.d.sync += number.eq(number + 1)
 
+        head = "".join(f"{byte:08b}" for byte in self.header)
+        place = Cat(part, number[: (HEADER_WORDS - 1).bit_length()])
+        expected = Const(int(head[::-1], 2), len(head)).word_select(place, lines)
+
         with m.FSM():
-            with m.State("begin"):
-                m.d.sync += [number.eq(0), timer.eq(0)]
-                m.next = "header"
             with m.State("header"):
                 m.d.comb += reader.run.eq(1)
-                with m.If(whole):
-                    with m.If(self.word != expected[number]):
-                        m.d.sync += self.error.eq(Array(HEADER_ERRORS)[number])
-                        m.next = "pause"
-                    with m.Elif(number == HEADER_WORDS - 1):
-                        m.d.sync += number.eq(0)
-                        m.next = "payload"
+                with m.If(valid & (data != expected)):
+                    m.d.sync += self.error.eq(Array(HEADER_ERRORS)[number[:3]])
+                    m.next = "wait"
+                with m.If(whole & (number == HEADER_WORDS - 1)):
+                    m.d.sync += number.eq(0)
+                    m.next = "payload"
             with m.State("payload"):
-                m.d.comb += [reader.run.eq(1), self.write.eq(whole)]
+                m.d.comb += [reader.run.eq(1), self.load.write.eq(whole)]
                 with m.If(whole & (number == self.words - 1)):
                     m.d.sync += number.eq(0)
                     m.next = "crc"
             with m.State("crc"):
-                m.d.comb += reader.run.eq(1)
-                with m.If(whole & (number == CRC_BYTES // WORD_BYTES - 1)):
-                    with m.If(intact):
-                        m.d.sync += self.error.eq(BootError.NONE)
-                        m.next = "done"
-                    with m.Else():
-                        m.d.sync += self.error.eq(BootError.CRC)
-                        m.next = "pause"
-            with m.State("pause"):
-                m.d.sync += timer.eq(timer + 1)
-                with m.If(timer == self.retry_cycles - 1):
-                    m.next = "begin"
+                m.d.comb += [reader.run.eq(1), crc.tail.eq(1)]
+                with m.If(whole & number[0]):
+                    m.d.sync += self.error.eq(BootError.NONE)
+                    m.next = "done"
+                with m.If(valid & (data != crc.crc)):
+                    m.d.sync += self.error.eq(BootError.CRC)
+                    m.next = "wait"
+            with m.State("wait"):
+                m.d.sync += number.eq(0)
+                with m.If(self.retry):
+                    m.next = "again"
+            with m.State("again"), m.If(self.retry):
+                m.next = "header"
             with m.State("done"):
                 m.d.comb += self.done.eq(1)
         return ResetInserter(self.reload)(m)
-
-    def _words(self, m: Module) -> tuple[Signal, Any]:
-        """Bytes to `word` and the CRC, `CRC_STEP` bits a cycle, lowest first.
-
-        Returns
-        -------
-        1 for the cycle in which `word` is complete; and whether the bytes up to there end with their CRC.
-        """
-        m.submodules.crc = crc = Crc32()
-        run, byte = self.reader.run, self.reader.bytes
-        bits = Signal(8)
-        busy = Signal()
-        step = Signal(range(STEPS * WORD_BYTES))
-        last = step[: (STEPS - 1).bit_length()] == STEPS - 1
-        whole = Signal()
-        m.d.comb += [
-            byte.ready.eq(~busy | last),
-            crc.start.eq(~run),
-            crc.data.eq(bits[:CRC_STEP]),
-            crc.valid.eq(busy),
-        ]
-        m.d.sync += whole.eq(busy & (step == STEPS * WORD_BYTES - 1))
-        with m.If(busy):
-            m.d.sync += [
-                bits.eq(bits[CRC_STEP:]),
-                self.word.eq(Cat(self.word[CRC_STEP:], bits[:CRC_STEP])),
-                step.eq(step + 1),
-                busy.eq(~last),
-            ]
-        with m.If(byte.valid & byte.ready):
-            m.d.sync += [bits.eq(byte.payload), busy.eq(1)]
-        with m.If(~run):
-            m.d.sync += [busy.eq(0), step.eq(0)]
-        return whole, crc.intact

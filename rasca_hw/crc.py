@@ -1,4 +1,4 @@
-"""CRC-32 of zlib and Ethernet, two bits a cycle: 34 LUTs on an iCE40, where amaranth.lib.crc's takes 57."""
+"""CRC-32 of zlib and Ethernet, a bit or a few at a time: one logic cell of an iCE40 for each of its 32 bits."""
 
 from __future__ import annotations
 
@@ -10,28 +10,42 @@ from amaranth.lib.wiring import In, Out
 
 POLYNOMIAL = 0xEDB88320
 START = 0xFFFFFFFF
-RESIDUE = 0xDEBB20E3
-"""The register after a message that is followed by its own CRC, little-endian."""
+
+
+PORT = wiring.Signature({"start": Out(1), "data": Out(1), "valid": Out(1), "tail": Out(1), "crc": In(1)})
+"""Of a unit that uses a :class:`Crc32` of one bit; several can share one if the outputs of the idle ones are 0."""
 
 
 class Crc32(wiring.Component):
-    """Members
+    """The CRC leaves by shifting, as the message came in; so the receiver of a message compares bit by bit.
+
+    Parameters
+    ----------
+    bits : taken at a time.
+
+    Members
     -------
-    start : begin anew; not in a cycle with `valid`.
-    data, valid : the next two bits; a byte's lowest bits come first.
-    intact : a cycle later, the message up to there ends with its own CRC.
+    start : begin anew.
+    data, valid : the next bits of the message, the first one lowest.
+    tail : with `valid`: shift the CRC out instead; `data` is ignored.
+    crc : its next bits.
     """
 
-    def __init__(self) -> None:
-        super().__init__({"start": In(1), "data": In(2), "valid": In(1), "intact": Out(1)})
+    def __init__(self, bits: int = 1) -> None:
+        self.bits = bits
+        super().__init__({"start": In(1), "data": In(bits), "valid": In(1), "tail": In(1), "crc": Out(bits)})
 
     def elaborate(self, platform: Any) -> Module:
         m = Module()
-        crc = Signal(32, init=START)
-        first, second = crc[0] ^ self.data[0], crc[1] ^ self.data[1]
+        register = Signal(32, init=START)
+        value: Any = register
+        for n in range(self.bits):
+            feedback = Signal(name=f"feedback{n}")
+            m.d.comb += feedback.eq((value[0] ^ self.data[n]) & ~self.tail)
+            value = value[1:] ^ Mux(feedback, POLYNOMIAL, 0)
+        with m.If(self.valid):
+            m.d.sync += register.eq(value)
         with m.If(self.start):
-            m.d.sync += crc.eq(START)
-        with m.Elif(self.valid):
-            m.d.sync += crc.eq(crc[2:] ^ Mux(first, POLYNOMIAL >> 1, 0) ^ Mux(second, POLYNOMIAL, 0))
-        m.d.comb += self.intact.eq(crc == RESIDUE)
+            m.d.sync += register.eq(START)
+        m.d.comb += self.crc.eq(~register[: self.bits])
         return m

@@ -1,35 +1,29 @@
 """UART at pin level: 8 data bits, no parity, one stop bit, least significant bit first.
 
 Fast links leave few clock cycles a bit (80 MHz / 3 Mbaud = 26.7), so the bit time is kept in sixteenths of a cycle:
-a tick is at most one cycle off, and the error does not add up over a byte.
+a tick is at most one cycle off, and the error does not add up over a byte. Bytes pass bit by bit, as they are on the
+line: who wants them whole keeps them.
 
 ::
 
-    rx pin -> synchroniser -> majority of 3 -> bit timer, shift register -> stream of Byte
-    stream of bytes -> shift register, bit timer -> tx pin
+    rx pin -> synchroniser -> majority of 3 -> bit timer -> bits
+    bits -> bit timer -> tx pin
 """
 
-# No `from __future__ import annotations`: data.Struct reads the annotations as shapes, strings make it empty.
+from __future__ import annotations
+
 from typing import Any
 
-from amaranth.hdl import Cat, Module, Signal
-from amaranth.lib import data, stream, wiring
+from amaranth.hdl import Cat, Module, Mux, Signal, signed
+from amaranth.lib import wiring
 from amaranth.lib.cdc import FFSynchronizer
 from amaranth.lib.wiring import In, Out
 
 FRACTION = 16
 """Parts of a clock cycle in which a bit time is counted."""
 
-BITS = 10
-"""Bits on the line for one byte: start, 8 data, stop."""
-
-
-class Byte(data.Struct):
-    """A received byte."""
-
-    data: 8
-    framing: 1
-    """The stop bit was missing: the byte is not to be trusted."""
+BITS = 8
+"""Data bits of a byte."""
 
 
 def bit_time(clock_hz: float, baud: float) -> int:
@@ -46,8 +40,25 @@ def bit_time(clock_hz: float, baud: float) -> int:
     return time
 
 
+class _Timer:
+    """Ticks a bit time apart: a counter that goes below zero once a bit.
+
+    Parameters
+    ----------
+    begin : 1 starts it; the first tick comes `first` later.
+    """
+
+    def __init__(self, m: Module, *, time: int, begin: Any, first: int) -> None:
+        left = Signal(signed((2 * time).bit_length() + 1), name="timer", reset_less=True)
+        self.tick = Signal(name="tick")
+        m.d.comb += self.tick.eq(left < 0)
+        m.d.sync += left.eq(left + Mux(self.tick, time - FRACTION, -FRACTION))
+        with m.If(begin):
+            m.d.sync += left.eq(first - 2 * FRACTION)
+
+
 class Receiver(wiring.Component):
-    """Pin to bytes.
+    """Pin to bits.
 
     A start bit is checked again in its middle, so a glitch starts nothing; each bit is sampled in its middle. After a
     missing stop bit the line must go idle before the next start bit is looked for.
@@ -59,13 +70,23 @@ class Receiver(wiring.Component):
     Members
     -------
     rx : the pin, asynchronous; idle is 1.
-    bytes : the bytes, each a cycle after the middle of its stop bit. One byte is held while it is not taken.
-    overflow : 1 for a cycle where a byte was dropped because the one before it was not taken in time.
+    bit, number, shift : a data bit and its place in the byte, in each cycle in which `shift` is 1.
+    end : 1 for a cycle in the middle of the stop bit.
+    framing : with `end`: the stop bit is missing; the byte is not to be trusted.
     """
 
     def __init__(self, *, time: int) -> None:
         self.time = time
-        super().__init__({"rx": In(1, init=1), "bytes": Out(stream.Signature(Byte)), "overflow": Out(1)})
+        super().__init__(
+            {
+                "rx": In(1, init=1),
+                "bit": Out(1),
+                "number": Out(range(BITS)),
+                "shift": Out(1),
+                "end": Out(1),
+                "framing": Out(1),
+            }
+        )
 
     def elaborate(self, platform: Any) -> Module:
         m = Module()
@@ -75,45 +96,37 @@ class Receiver(wiring.Component):
         line = Signal(init=1)
         m.d.sync += history.eq(Cat(synced, history[:2]))
         m.d.comb += line.eq((history[0] & history[1]) | (history[0] & history[2]) | (history[1] & history[2]))
+        m.d.comb += [self.bit.eq(line), self.framing.eq(~line)]
 
-        timer = Signal(range(2 * self.time))
-        tick = Signal()
-        left = Signal(range(BITS))
-        bits = Signal(8)
-        m.d.comb += tick.eq(timer < FRACTION)
-        m.d.sync += timer.eq(timer - FRACTION)
-        with m.If(self.bytes.ready):
-            m.d.sync += self.bytes.valid.eq(0)
-
+        idle = Signal()
+        timer = _Timer(m, time=self.time, begin=idle, first=self.time // 2)
         with m.FSM():
             with m.State("idle"):
-                m.d.sync += [timer.eq(self.time // 2), left.eq(BITS - 1)]
+                m.d.comb += idle.eq(1)
                 with m.If(~line):
-                    m.next = "bits"
-            with m.State("bits"):
-                with m.If(tick):
-                    m.d.sync += [timer.eq(timer + (self.time - FRACTION)), left.eq(left - 1)]
-                    with m.If((left == BITS - 1) & line):
+                    m.next = "start"
+            with m.State("start"):
+                with m.If(timer.tick):
+                    m.next = "data"
+                    with m.If(line):
                         m.next = "idle"
-                    with m.Elif(left == 0):
-                        with m.If(self.bytes.valid & ~self.bytes.ready):
-                            m.d.comb += self.overflow.eq(1)
-                        with m.Else():
-                            m.d.sync += [
-                                self.bytes.valid.eq(1),
-                                self.bytes.payload.data.eq(bits),
-                                self.bytes.payload.framing.eq(~line),
-                            ]
+            with m.State("data"):
+                m.d.comb += self.shift.eq(timer.tick)
+                with m.If(timer.tick):
+                    m.d.sync += self.number.eq(self.number + 1)
+                    with m.If(self.number == BITS - 1):
                         m.next = "stop"
-                    with m.Else():
-                        m.d.sync += bits.eq(Cat(bits[1:], line))
-            with m.State("stop"), m.If(line):
+            with m.State("stop"):
+                m.d.comb += self.end.eq(timer.tick)
+                with m.If(timer.tick):
+                    m.next = "wait"
+            with m.State("wait"), m.If(line):
                 m.next = "idle"
         return m
 
 
 class Transmitter(wiring.Component):
-    """Bytes to pin; a byte takes ten bit times and a clock cycle.
+    """Bits to pin; a byte takes ten bit times and a clock cycle.
 
     Parameters
     ----------
@@ -121,35 +134,36 @@ class Transmitter(wiring.Component):
 
     Members
     -------
-    bytes : the bytes; ready while the line is idle.
+    send : there is a byte; looked at while the line is idle.
+    bit, number, shift : the data bit of that number is taken in each cycle in which `shift` is 1.
     tx : the pin; idle is 1.
     """
 
     def __init__(self, *, time: int) -> None:
         self.time = time
-        super().__init__({"bytes": In(stream.Signature(8)), "tx": Out(1, init=1)})
+        super().__init__(
+            {"send": In(1), "bit": In(1), "number": Out(range(BITS)), "shift": Out(1), "tx": Out(1, init=1)}
+        )
 
     def elaborate(self, platform: Any) -> Module:
         m = Module()
-        timer = Signal(range(2 * self.time))
-        bits = Signal(BITS - 1, init=0x1FF)
-        left = Signal(range(BITS + 1))
-        m.d.comb += self.bytes.ready.eq(left == 0)
-        with m.If(left == 0):
-            with m.If(self.bytes.valid):
-                m.d.sync += [
-                    self.tx.eq(0),
-                    bits.eq(Cat(self.bytes.payload, 1)),
-                    left.eq(BITS),
-                    timer.eq(self.time - FRACTION),
-                ]
-        with m.Elif(timer < FRACTION):
-            m.d.sync += [
-                self.tx.eq(bits[0]),
-                bits.eq(Cat(bits[1:], 1)),
-                left.eq(left - 1),
-                timer.eq(timer + (self.time - FRACTION)),
-            ]
-        with m.Else():
-            m.d.sync += timer.eq(timer - FRACTION)
+        idle = Signal()
+        timer = _Timer(m, time=self.time, begin=idle, first=self.time)
+        with m.FSM():
+            with m.State("idle"):
+                m.d.comb += idle.eq(1)
+                with m.If(self.send):
+                    m.d.sync += self.tx.eq(0)
+                    m.next = "data"
+            with m.State("data"):
+                m.d.comb += self.shift.eq(timer.tick)
+                with m.If(timer.tick):
+                    m.d.sync += [self.tx.eq(self.bit), self.number.eq(self.number + 1)]
+                    with m.If(self.number == BITS - 1):
+                        m.next = "last"
+            with m.State("last"), m.If(timer.tick):
+                m.d.sync += self.tx.eq(1)
+                m.next = "stop"
+            with m.State("stop"), m.If(timer.tick):
+                m.next = "idle"
         return m

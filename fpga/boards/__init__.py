@@ -12,7 +12,9 @@ from typing import Any
 
 from amaranth.lib.wiring import Component
 
+from fpga.flows import Flow
 from fpga.names import nearest
+from fpga.protocol import BAUD
 from rasca_nn.errors import RascaError
 
 
@@ -29,8 +31,11 @@ class Board:
     platform : makes a fresh Amaranth platform.
     top : puts a demo on the board's pins: (demo, clock in MHz) -> elaboratable.
     clock : the nearest clock the board can make, in MHz.
+    flow : the family's tools.
     nextpnr : options that name the device.
-    program : command that loads the bitstream; the file's name follows.
+    program : command that brings a build onto the board; the file's name follows.
+    baud : of the UART by default: the clock should be a multiple of it.
+    quad : the flash's lines DQ2 and DQ3 are wired, too.
     """
 
     name: str
@@ -40,12 +45,19 @@ class Board:
     platform: Callable[[], Any]
     top: Callable[[Component, float], Any]
     clock: Callable[[float], float]
+    flow: Flow
     nextpnr: tuple[str, ...]
     program: tuple[str, ...]
+    baud: int = BAUD
+    quad: bool = False
 
 
-BOARDS = {"ulx3s-85f": "fpga.boards.ulx3s_85f"}
-ALIASES = {"ecp5": "ulx3s-85f"}
+BOARDS = {
+    "ulx3s-85f": "fpga.boards.ulx3s_85f",
+    "icebreaker": "fpga.boards.icebreaker",
+    "upduino": "fpga.boards.upduino",
+}
+ALIASES = {"ecp5": "ulx3s-85f", "ice40": "icebreaker"}
 
 
 def board(name: str) -> Board:

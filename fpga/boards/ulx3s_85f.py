@@ -11,10 +11,11 @@ from amaranth.lib.wiring import Component
 from amaranth_boards.ulx3s import ULX3S_85F_Platform
 
 from fpga.boards import Board
-from fpga.demo import LEDS
+from fpga.flows import ECP5
 from fpga.pll import Ecp5Pll, dividers
 
 OSCILLATOR_MHZ = 25.0
+LEDS = 8
 
 
 class Top(Elaboratable):
@@ -41,7 +42,7 @@ class Top(Elaboratable):
             self.demo.rx.eq(rx.i),
             tx.o.eq(self.demo.tx),
         ]
-        for n in range(LEDS):
+        for n in range(LEDS):  # person to blink
             m.submodules[f"led{n}"] = led = io.Buffer("o", platform.request("led", n, dir="-"))
             m.d.comb += led.o.eq(self.demo.leds[n])
         return m
@@ -55,6 +56,7 @@ BOARD = Board(
     platform=ULX3S_85F_Platform,
     top=Top,
     clock=lambda mhz: dividers(OSCILLATOR_MHZ, mhz).clock_mhz,
+    flow=ECP5,
     nextpnr=("--85k", "--package", "CABGA381", "--speed", "6"),
     program=("openFPGALoader", "--board", "ulx3s"),
 )

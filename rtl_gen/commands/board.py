@@ -14,11 +14,11 @@ def register(commands: Any) -> None:
     """Add this group's parsers."""
     sub = commands.add_parser("bitstream", help="demo bitstream of a model for a board, held to its budget")
     sub.add_argument("model", type=Path, help="integer model")
-    sub.add_argument("--board", default="ecp5", help="ulx3s-85f, or ecp5, which means the same; default ecp5")
+    sub.add_argument("--board", default="ecp5", help="ulx3s-85f (ecp5), icebreaker (ice40) or upduino; default ecp5")
     sub.add_argument("-o", "--out", required=True, type=Path, help="folder to make")
     sub.add_argument("--target", help="default: the board's own")
     sub.add_argument("--clock", type=float, metavar="MHZ", help="default: the board's own")
-    sub.add_argument("--baud", type=int, default=BAUD, help=f"of the UART; default {BAUD}")
+    sub.add_argument("--baud", type=int, help="of the UART; default: the board's own")
     sub.add_argument("--seed", type=int, default=1, help="of the placer; default 1")
     add_json(sub)
     sub.set_defaults(call=bitstream)
@@ -38,7 +38,7 @@ def register(commands: Any) -> None:
 def bitstream(args: argparse.Namespace) -> None:
     """Build and show what it took."""
     from fpga.boards import board
-    from fpga.build import rows
+    from fpga.build import PROGRAMMING_IMAGE, rows
     from rasca_nn.int8_file import Int8Model
 
     chosen = board(args.board)
@@ -54,7 +54,11 @@ def bitstream(args: argparse.Namespace) -> None:
         return
     title = f"{model.config.name} on {chosen.title}, {report.clock_mhz:g} MHz"
     print_table(("", "used", "budget", "device"), rows(report, limits), title=title)
-    print(f"{args.out}/top.bit; load it with: {' '.join(chosen.program)} {args.out}/top.bit")
+    kept = f", which keeps {report.margin_ns:g} ns for the multipliers' real delay" if report.margin_ns else ""
+    print(f"seed {report.seed}; asked {report.wanted_mhz:g} MHz{kept}")
+    made = args.out / (PROGRAMMING_IMAGE if (args.out / PROGRAMMING_IMAGE).exists() else chosen.flow.bitstream)
+    print(f"{made}; load it with: {' '.join(chosen.program)} {made}")
+    print(f"then: rasca run --port PORT --baud {args.baud or chosen.baud} photo.jpg")
 
 
 def run(args: argparse.Namespace) -> int:

@@ -35,12 +35,12 @@ class Board:
     async def watch_writes(self) -> None:
         """For as long as the bench runs; `write` is never 1 in two cycles in a row. Glitches do not count."""
         while True:
-            await RisingEdge(self.dut.write)
+            await RisingEdge(self.dut.load__write)
             await RisingEdge(self.dut.clk)
-            if int(self.dut.write.value):
-                self.writes.append((int(self.dut.address.value), int(self.dut.word.value)))
+            if int(self.dut.load__write.value):
+                self.writes.append((int(self.dut.load__address.value), int(self.dut.load__lane.value)))
             await ReadOnly()
-            assert not int(self.dut.write.value), "one write, two cycles"
+            assert not int(self.dut.load__write.value), "one write, two cycles"
 
     async def watch_errors(self) -> None:
         """For as long as the bench runs."""

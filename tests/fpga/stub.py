@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from amaranth.hdl import Cat, Module, Signal
+from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import stream, wiring
-from amaranth.lib.wiring import In, Out
+from amaranth.lib.wiring import In, Out, connect, flipped
 
 from fpga.protocol import Identity
 from rasca_hw.interfaces import Pixel, result_layout
+from rasca_hw.spram import LOAD
 
 IDENTITY = Identity(height=3, width=4, classes=2, model=0xCAFE1234, scale=0.25)
 
@@ -72,3 +74,40 @@ class Stub(wiring.Component):
                 m.d.sync += [place.eq(1), self.results.valid.eq(1)]
         m.d.comb += [result.klass.eq(check[0]), result.step.eq(7), result.errors.reserved.eq(wrong)]
         return m
+
+
+class Loaded(wiring.Component):
+    """An accelerator, or a stub, with words to be loaded. They change nothing, but unless all came, in order, each
+    result has an error flag.
+    """
+
+    def __init__(self, accelerator: Any, words: Sequence[int]) -> None:
+        self.accelerator = accelerator
+        self.words = words
+        ports = accelerator.signature.members
+        super().__init__({"pixels": ports["pixels"], "results": ports["results"], "load": In(LOAD)})
+
+    def elaborate(self, platform: Any) -> Module:
+        m = Module()
+        m.submodules.accelerator = accelerator = self.accelerator
+        connect(m, flipped(self.pixels), accelerator.pixels)
+        connect(m, accelerator.results, flipped(self.results))
+        if hasattr(accelerator, "confidences"):
+            m.d.comb += accelerator.confidences.ready.eq(1)
+        # As an SPRAM: not reset, and written while the rest is held in reset.
+        check, wrong = Signal(32, reset_less=True), Signal()
+        with m.If(self.load.write):
+            before = Mux(self.load.address == 0, 0, check)
+            m.d.sync += check.eq(mixed(before, self.load.address, self.load.lane))
+        expected: Any = 0
+        for address, word in enumerate(self.words):
+            expected = mixed(expected, address, word)
+        m.d.comb += wrong.eq(check != expected)
+        with m.If(wrong):
+            m.d.comb += self.results.payload.errors.reserved.eq(0xF)
+        return m
+
+
+def mixed(check: Any, address: Any, lane: Any) -> Any:
+    """A checksum of words in their order, for numbers and for signals."""
+    return ((check << 1 | check >> 31) ^ (address << 16 | lane)) & 0xFFFFFFFF

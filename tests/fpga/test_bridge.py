@@ -7,13 +7,15 @@ from functools import partial
 
 import numpy as np
 import pytest
-from amaranth.hdl import Module
+from amaranth.hdl import Module, Signal
 from amaranth.lib.wiring import connect
 
 from fpga.packet_receiver import PacketReceiver
 from fpga.packet_sender import PacketSender
 from fpga.protocol import Fault, Identity, Kind, Reply, ReplyReader, request
-from fpga.uart_bridge import UartBridge
+from fpga.uart_bridge import UartBridge, share_crc
+from rasca_hw.heartbeat import Heartbeat
+from rasca_hw.uart import BITS
 
 from .line import receive, send, simulate
 from .stub import IDENTITY, Stub, expected
@@ -29,11 +31,18 @@ def photo_packet(number: int) -> bytes:
     return request(Kind.FRAME, frame=100 + number, height=SHAPE[0], width=SHAPE[1], pixels=PHOTOS[number % 4].tobytes())
 
 
-def at_pins(*turns: bytes, answers: int | None = None, pace: int = 1, baud: float = 1) -> list[Reply]:
-    """Send each turn through the pins and wait for its answer (`answers` = 0: only at the end); all replies."""
+def pulses(m: Module, cycles: int) -> Signal:
+    """A heartbeat's slow pulse."""
+    m.submodules.heartbeat = heartbeat = Heartbeat(short=2, long=cycles)
+    return heartbeat.long
+
+
+def at_pins(*turns: bytes, pace: int = 1, baud: float = 1, refusal: Fault = Fault.NONE) -> list[Reply]:
+    """Send each turn through the pins and wait for its answer; all replies."""
     m = Module()
-    m.submodules.bridge = bridge = UartBridge(IDENTITY, clock_hz=CYCLES, baud=1, timeout_s=TIMEOUT / CYCLES)
+    m.submodules.bridge = bridge = UartBridge(IDENTITY, clock_hz=CYCLES, baud=1)
     m.submodules.stub = stub = Stub(IDENTITY, pace=pace)
+    m.d.comb += [bridge.pulse.eq(pulses(m, TIMEOUT)), bridge.refusal.eq(refusal)]
     connect(m, bridge.pixels, stub.pixels)
     connect(m, stub.results, bridge.results)
     reader, replies = ReplyReader(), []
@@ -41,9 +50,9 @@ def at_pins(*turns: bytes, answers: int | None = None, pace: int = 1, baud: floa
     async def host(ctx):
         for number, turn in enumerate(turns):
             await send(ctx, bridge.rx, turn, CYCLES / baud)
-            while answers is None and len(replies) <= number:
+            while len(replies) <= number:
                 await ctx.tick().repeat(50)
-        await ctx.tick().repeat(TIMEOUT + 500)
+        await ctx.tick().repeat(2 * TIMEOUT + 2500)
 
     async def listen(ctx):
         await receive(ctx, bridge.tx, CYCLES, lambda value: replies.extend(reader.feed(bytes([value]))))
@@ -52,34 +61,51 @@ def at_pins(*turns: bytes, answers: int | None = None, pace: int = 1, baud: floa
     return replies
 
 
-def converse(*turns: bytes, answers: int | None = None) -> list[Reply]:
-    """As :func:`at_pins`, but a byte a cycle and without the UART."""
+def converse(*turns: bytes) -> list[Reply]:
+    """As :func:`at_pins`, but ten cycles a byte and without the UART."""
     m = Module()
-    m.submodules.into = into = PacketReceiver(height=SHAPE[0], width=SHAPE[1], timeout=40)
+    m.submodules.into = into = PacketReceiver(height=SHAPE[0], width=SHAPE[1])
     m.submodules.out = out = PacketSender(IDENTITY)
     m.submodules.stub = stub = Stub(IDENTITY)
+    m.d.comb += into.pulse.eq(pulses(m, 64))
+    share_crc(m, into, out)
     connect(m, into.pixels, stub.pixels)
-    connect(m, into.verdicts, out.verdicts)
+    connect(m, into.verdict, out.verdict)
     connect(m, stub.results, out.results)
     reader, replies = ReplyReader(), []
 
     async def host(ctx):
         for number, turn in enumerate(turns):
             for value in turn:
-                ctx.set(into.bytes.payload, {"data": value})
-                ctx.set(into.bytes.valid, 1)
-                await ctx.tick().until(into.bytes.ready)
-            ctx.set(into.bytes.valid, 0)
-            while answers is None and len(replies) <= number:
+                ctx.set(into.shift, 1)
+                for n in range(BITS):
+                    ctx.set(into.number, n)
+                    ctx.set(into.bit, value >> n & 1)
+                    await ctx.tick()
+                ctx.set(into.shift, 0)
+                ctx.set(into.end, 1)
+                await ctx.tick()
+                ctx.set(into.end, 0)
+                await ctx.tick().repeat(2)
+            while len(replies) <= number:
                 await ctx.tick().repeat(5)
-        await ctx.tick().repeat(150)
+        await ctx.tick().repeat(500)
 
     async def listen(ctx):
-        ctx.set(out.bytes.ready, 1)
+        ctx.set(out.shift, 1)
+        number = value = 0
         while True:
-            if ctx.get(out.bytes.valid):
-                replies.extend(reader.feed(bytes([ctx.get(out.bytes.payload)])))
+            ctx.set(out.number, number)
+            sending = ctx.get(out.send)
+            if sending:
+                value |= ctx.get(out.bit) << number
+            ctx.set(out.shift, sending)
             await ctx.tick()
+            if sending:
+                number = (number + 1) % BITS
+            if sending and not number:
+                replies.extend(reader.feed(bytes([value])))
+                value = 0
 
     simulate(m, host, background=[listen])
     return replies
@@ -110,11 +136,18 @@ def test_good_frames(talk):
         check_result(reply, number)
 
 
-def test_frames_need_not_wait_for_answers():
-    replies = converse(photo_packet(0) + photo_packet(1) + photo_packet(2), answers=0)
-    assert len(replies) == 3
-    for number, reply in enumerate(replies):
-        check_result(reply, number)
+def test_what_comes_during_an_answer_is_lost_and_reported():
+    replies = converse(photo_packet(0) + photo_packet(1)[:20], b"", photo_packet(2))
+    check_result(replies[0], 0)
+    check_fault(replies[1], Fault.NO_SYNC, 0)
+    check_result(replies[2], 2)
+
+
+def test_photos_are_refused_until_the_weights_are_there():
+    """The fault that says why; the host may still ask who is there."""
+    replies = at_pins(request(Kind.IDENTIFY, frame=9), photo_packet(0), refusal=Fault.WEIGHTS_DAMAGED)
+    assert replies[0].kind == Kind.IDENTITY
+    check_fault(replies[1], Fault.WEIGHTS_DAMAGED, 100)
 
 
 def test_identity():
@@ -159,7 +192,7 @@ def test_a_packet_that_breaks_off(length):
 
 
 def test_a_doubled_byte():
-    replies = converse(PACKET[:30] + PACKET[29:], photo_packet(1), answers=0)
+    replies = converse(PACKET[:30] + PACKET[29:], photo_packet(1))
     check_fault(replies[0], Fault.CRC, 100)
     check_result(replies[-1], 1)
 
@@ -178,7 +211,7 @@ def test_junk_alone_is_reported():
 
 @pytest.mark.parametrize(("kind", "height", "width"), [(Kind.FRAME, 3, 5), (Kind.FRAME, 4, 4), (Kind.RESULT, 3, 4)])
 def test_a_header_that_does_not_fit(kind, height, width):
-    replies = converse(request(kind, frame=5, height=height, width=width), photo_packet(1), answers=0)
+    replies = converse(request(kind, frame=5, height=height, width=width), photo_packet(1))
     check_fault(replies[0], Fault.HEADER, 5)
     check_result(replies[-1], 1)
 

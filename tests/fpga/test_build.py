@@ -7,22 +7,22 @@ from dataclasses import replace
 
 import pytest
 
-from fpga import budget
+from fpga import budget, pll_ice40
 from fpga.boards import ALIASES, BOARDS, board
-from fpga.build import BuildError, build, without_brackets
+from fpga.build import PROGRAMMING_IMAGE, BuildError, build, without_brackets
 from fpga.demo import Demo
 from fpga.pll import dividers
+from rasca_hw.boot import OFFSET, BootLoader
 from rasca_nn.errors import RascaError
 
-from .stub import IDENTITY, Stub
+from .stub import IDENTITY, Loaded, Stub
 
 CLOCK_MHZ = 80.0
+USED = {"TRELLIS_COMB": 100, "TRELLIS_FF": 50, "DP16KD": 3, "MULT18X18D": 2}
+USED_ICE40 = {"ICESTORM_LC": 100, "ICESTORM_RAM": 5, "ICESTORM_SPRAM": 4, "ICESTORM_DSP": 3}
 NEXTPNR_JSON = {
     "fmax": {"clk": {"achieved": 91.234, "constraint": 80.0}},
-    "utilization": {
-        name: {"used": used, "available": 1000}
-        for name, used in {"TRELLIS_COMB": 100, "TRELLIS_FF": 50, "DP16KD": 3, "MULT18X18D": 2}.items()
-    },
+    "utilization": {name: {"used": used, "available": 1000} for name, used in (USED | USED_ICE40).items()},
 }
 
 
@@ -42,12 +42,13 @@ def tools(tmp_path, monkeypatch):
         scripts = {
             "yosys": "echo said > yosys.log; echo {} > top.json",
             "nextpnr-ecp5": f"echo said > nextpnr.log; echo '{json.dumps(NEXTPNR_JSON)}' > nextpnr.json",
+            "nextpnr-ice40": f"echo $* > said; echo '{json.dumps(NEXTPNR_JSON)}' > nextpnr.json",
             "ecppack": "echo bits > top.bit",
+            "icepack": "echo bits > top.bin",
         }
-        variables = {"yosys": "YOSYS", "nextpnr-ecp5": "NEXTPNR_ECP5", "ecppack": "ECPPACK"}
-        tool(name, variables[name], script or scripts[name])
+        tool(name, name.upper().replace("-", "_"), script or scripts[name])
 
-    for name in ("yosys", "nextpnr-ecp5", "ecppack"):
+    for name in ("yosys", "nextpnr-ecp5", "ecppack", "nextpnr-ice40", "icepack"):
         standard(name)
     return standard
 
@@ -56,6 +57,13 @@ def run(out):
     """Build the stub."""
     demo = Demo(Stub(IDENTITY), IDENTITY, clock_hz=CLOCK_MHZ * 1e6)
     return build(demo, board("ecp5"), out, clock_mhz=CLOCK_MHZ)
+
+
+def run_ice40(out, name: str = "ice40"):
+    """Build the stub with weights."""
+    loader = BootLoader(model_hash=1, words=4)
+    demo = Demo(Loaded(Stub(IDENTITY), range(4)), IDENTITY, clock_hz=24e6, baud=1e6, loader=loader)
+    return build(demo, board(name), out, clock_mhz=24, weights=b"weights")
 
 
 def test_report_and_files(tools, tmp_path):
@@ -68,6 +76,27 @@ def test_report_and_files(tools, tmp_path):
     assert (out / "top.bit").read_text() == "bits\n"
     assert "FREQUENCY PORT" in (out / "top.lpf").read_text()
     assert [path.name for path in out.parent.iterdir()] == ["out"]
+
+
+@pytest.mark.parametrize("name", ["icebreaker", "upduino"])
+def test_ice40(tools, tmp_path, name):
+    """More than the clock is asked for; the programming image holds bitstream and weights."""
+    out = tmp_path / "out"
+    report = run_ice40(out, name)
+    assert report.used == {"logic_cells": 100, "block_rams": 5, "sprams": 4, "multipliers": 3}
+    assert (report.clock_mhz, report.margin_ns, report.wanted_mhz) == (24, 2, 25.21)
+    assert "--freq 25.21 --seed 1" in (out / "said").read_text()
+    assert "oscillator" in (out / "top.pcf").read_text()
+    image = (out / PROGRAMMING_IMAGE).read_bytes()
+    assert (image[:5], image[OFFSET:]) == (b"bits\n", b"weights")
+
+
+def test_the_margin_is_kept(tools, tmp_path):
+    slow = json.dumps({**NEXTPNR_JSON, "fmax": {"clk": {"achieved": 25.2, "constraint": 25.21}}})
+    tools("nextpnr-ice40", f"echo '{slow}' > nextpnr.json")
+    with pytest.raises(BuildError, match=r"25\.2 MHz of 25\.21 MHz"):
+        run_ice40(tmp_path / "out")
+    assert not (tmp_path / "out").exists()
 
 
 def test_success_replaces_what_was_there(tools, tmp_path):
@@ -153,6 +182,28 @@ def test_pll_dividers_keep_the_limits(wanted):
     assert 25 / found.reference >= 10
 
 
+@pytest.mark.parametrize("wanted", [12, 20, 24, 25.5, 30, 36, 48])
+def test_ice40_pll_dividers_keep_the_limits(wanted):
+    found = pll_ice40.dividers(12, wanted)
+    vco = 12 / found.reference * found.loop
+    assert found.clock_mhz == vco / 2**found.output
+    assert found.clock_mhz == pytest.approx(wanted, rel=0.01)
+    assert 533 <= vco <= 1066
+    assert 12 / found.reference >= 10
+
+
+def test_ice40_pll_at_24_mhz():
+    """What icepll prints."""
+    found = pll_ice40.dividers(12, 24)
+    assert (found.reference, found.loop, found.output, found.filter_range) == (1, 64, 5, 1)
+
+
+@pytest.mark.parametrize("wanted", [1, 900])
+def test_ice40_pll_cannot_make_every_clock(wanted):
+    with pytest.raises(RascaError, match="no PLL setting"):
+        pll_ice40.dividers(12, wanted)
+
+
 @pytest.mark.parametrize("wanted", [1, 900])
 def test_pll_cannot_make_every_clock(wanted):
     with pytest.raises(RascaError, match="no PLL setting"):
@@ -164,3 +215,11 @@ def test_the_real_tools(tmp_path):
     report = run(tmp_path / "out")
     assert report.fmax_mhz >= CLOCK_MHZ
     assert (tmp_path / "out" / "top.bit").stat().st_size > 10_000
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["icebreaker", "upduino"])
+def test_the_real_ice40_tools(tmp_path, name):
+    report = run_ice40(tmp_path / "out", name)
+    assert report.fmax_mhz >= report.wanted_mhz
+    assert (tmp_path / "out" / PROGRAMMING_IMAGE).stat().st_size > 0x20000

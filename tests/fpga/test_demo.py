@@ -10,15 +10,20 @@ import skimage
 import torch
 
 from fpga.bitstream import demo_for
+from fpga.demo import BROKEN, LOADED, Demo
+from fpga.flash_image import programming_image, weight_image
 from fpga.protocol import Fault, Identity, Kind, request
+from rasca_hw.boot import BootLoader
 from rasca_nn import integer
 from rasca_nn.config import preset
 from rasca_nn.data import load_image
 from rasca_nn.int8_file import Int8Model
 from rasca_nn.random_model import random_int8_model
 from rtl_gen.target import load_target
+from sim.flash_model import FlashModel
 
 from .pins import Pins
+from .stub import IDENTITY, Loaded, Stub, expected
 
 MODELS = Path(__file__).parents[2] / "models"
 SHIPPED = ("released-105x120",)
@@ -46,7 +51,8 @@ def test_answers_are_the_integer_models(name, target, tmp_path):
     """Identity, a good photo, one with a changed byte, a good one after it, one that lacks its last byte."""
     shipped = name in SHIPPED
     model = Int8Model.load(MODELS / f"{name}.int8") if shipped else random_int8_model(preset(name), seed=4)
-    demo = demo_for(model, load_target(target), clock_hz=CLOCK_HZ, baud=BAUD, timeout_s=1e-4)
+    demo, weights = demo_for(model, load_target(target), clock_hz=CLOCK_HZ, baud=BAUD, timeout_s=1e-4)
+    assert not weights
     pins = Pins(demo, tmp_path)
     images = photos(model.config)
     logits = integer.logits(model, torch.from_numpy(images)).tolist()
@@ -62,15 +68,54 @@ def test_answers_are_the_integer_models(name, target, tmp_path):
     )
     identity, first, fault, second, short = replies
     assert Identity.from_values(identity.values) == demo.bridge.identity
-    for number, reply, expected in ((1, first, logits[0]), (3, second, logits[1])):
+    for number, reply, wanted in ((1, first, logits[0]), (3, second, logits[1])):
         assert reply.values == {
             "frame": number,
-            "class": int(np.argmax(expected)),
+            "class": int(np.argmax(wanted)),
             "step": model.config.steps,
             "errors": 0,
-            **{f"logit{n}": int(logit) for n, logit in enumerate(expected)},
+            **{f"logit{n}": int(logit) for n, logit in enumerate(wanted)},
         }
     assert fault.values == {"frame": 2, "fault": Fault.CRC}
     if shipped:
         assert (first.values["class"], second.values["class"]) == (1, 0)
     assert short.values == {"frame": 4, "fault": Fault.TIMEOUT}
+
+
+WEIGHTS = np.random.default_rng(7).integers(0, 1 << 16, 500).tolist()
+HASH = 0x1234_5678
+
+
+def flash_content(words, model_hash: int = HASH) -> bytearray:
+    """A programming image."""
+    return bytearray(programming_image(b"bitstream", weight_image(words, model_hash=model_hash)))
+
+
+def test_weights_come_from_flash(tmp_path):
+    """Photos are refused with the reason, and a LED is on, until the flash is right; then answers are."""
+    loader = BootLoader(model_hash=HASH, words=len(WEIGHTS), quad=True)
+    accelerator = Loaded(Stub(IDENTITY), WEIGHTS)
+    demo = Demo(accelerator, IDENTITY, clock_hz=CLOCK_HZ, baud=BAUD, timeout_s=1e-4, loader=loader)
+    good = flash_content(WEIGHTS)
+    damaged = good.copy()
+    damaged[-20] ^= 1
+    flash = FlashModel(damaged)
+    pins = Pins(demo, tmp_path, flash)
+    image = np.random.default_rng(3).integers(0, 256, (IDENTITY.height, IDENTITY.width, 3), dtype=np.uint8)
+    faults = []
+    assert pins.send(request(Kind.IDENTIFY, frame=9))[0].kind == Kind.IDENTITY
+    for content in (damaged, flash_content(WEIGHTS, HASH + 1), bytearray()):
+        flash.content = content
+        pins.send(b"")
+        # A photo's bytes after its refused header are no packet: a second reply may follow.
+        faults.append(pins.send(frame(1, image))[0].values)
+        assert pins.leds >> LOADED & 0b11 == 1 << BROKEN - LOADED
+    kinds = (Fault.WEIGHTS_DAMAGED, Fault.WEIGHTS_FOREIGN, Fault.WEIGHTS_MISSING)
+    assert faults == [{"frame": 1, "fault": fault} for fault in kinds]
+
+    flash.content = good
+    pins.send(b"")
+    assert pins.leds >> LOADED & 0b11 == 1
+    (reply,) = pins.send(frame(2, image))
+    assert (reply.values["logit0"], reply.values["logit1"]) == expected(image)
+    assert (reply.values["frame"], reply.values["errors"]) == (2, 0)

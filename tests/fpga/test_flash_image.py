@@ -11,11 +11,16 @@ from rasca_hw.boot import OFFSET
 from rasca_nn.errors import RascaError
 
 WORDS = [0x1234, 0xFFFF, 0]
-BODY = b"RASC" + bytes.fromhex("01000000 efbeadde 03000000 3412 ffff 0000")
+BODY = b"RASC" + bytes.fromhex("00000001 deadbeef 00000003 1234 ffff 0000")
+
+
+def reversed_bits(raw: bytes) -> bytes:
+    return bytes(sum((byte >> n & 1) << 7 - n for n in range(8)) for byte in raw)
 
 
 def test_weight_image():
-    assert weight_image(WORDS, model_hash=0xDEADBEEF) == BODY + zlib.crc32(BODY).to_bytes(4, "little")
+    crc = zlib.crc32(reversed_bits(BODY)).to_bytes(4, "little")
+    assert weight_image(WORDS, model_hash=0xDEADBEEF) == BODY + reversed_bits(crc)
 
 
 @pytest.mark.parametrize("word", [1 << 16, -1])

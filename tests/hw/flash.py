@@ -19,3 +19,15 @@ def at_pins(port: Any, flash: FlashModel) -> Any:
             await ctx.delay(1e-8)
 
     return pins
+
+
+def pulses(port: Any, period: int) -> Any:
+    """A testbench for the background: 1 in one of `period` cycles on an input."""
+
+    async def beat(ctx: Any) -> None:
+        while True:
+            for cycle in range(period):
+                ctx.set(port, cycle == 0)
+                await ctx.tick()
+
+    return beat

@@ -17,7 +17,7 @@ from sim.flash_model import FlashModel
 from sim.icarus import Platform, run_bench, to_verilog
 from sim.ice40 import UP5K, cell_models
 from tests.fpga.line import simulate
-from tests.hw.flash import at_pins
+from tests.hw.flash import at_pins, pulses
 
 SHAPES = [(BLOCK_WORDS + 40, 16, UP5K), (2 * BLOCK_WORDS, 32, UP5K), (100, 64, UP5K), (BLOCK_WORDS + 40, 32, None)]
 
@@ -83,8 +83,9 @@ def test_filled_from_flash(quad: bool, width: int) -> None:
     lanes = np.random.default_rng(width).integers(0, 1 << 16, size * width // 16).tolist()
     m = Module()
     m.submodules.memory = spram = Spram(words=size, width=width)
-    m.submodules.loader = loader = BootLoader(model_hash=1, words=len(lanes), offset=3, quad=quad, wake_cycles=8)
-    m.d.comb += [spram.write.eq(loader.write), spram.lane_address.eq(loader.address), spram.lane.eq(loader.word)]
+    m.submodules.loader = loader = BootLoader(model_hash=1, words=len(lanes), offset=3, quad=quad)
+    load = loader.load
+    m.d.comb += [spram.write.eq(load.write), spram.lane_address.eq(load.address), spram.lane.eq(load.lane)]
     flash = FlashModel(bytes(3) + weight_image(lanes, model_hash=1), wake=7)
     read = []
 
@@ -96,7 +97,7 @@ def test_filled_from_flash(quad: bool, width: int) -> None:
             await ctx.tick().repeat(LATENCY)
             read.append(ctx.get(spram.word))
 
-    simulate(m, reader, background=[at_pins(loader.flash, flash)], limit=5000)
+    simulate(m, reader, background=[at_pins(loader.flash, flash), pulses(loader.pulse, 8)], limit=5000)
     words = np.array(lanes, np.uint16).reshape(size, -1)
     assert read == [int.from_bytes(word.astype("<u2").tobytes(), "little") for word in words]
 
