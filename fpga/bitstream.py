@@ -19,7 +19,6 @@ from rasca_hw.boot import BootLoader
 from rasca_hw.uart import bit_time
 from rasca_nn.errors import RascaError
 from rasca_nn.int8_file import Int8Model
-from rtl_gen.build import Build
 from rtl_gen.build import build as generate
 from rtl_gen.target import Target, load_target
 
@@ -39,7 +38,7 @@ def demo_for(
     """
     made = generate(model, target)
     params = made.params
-    words = weight_words(made)
+    words = made.image
     weights = weight_image(words, model_hash=params.model_hash) if words else b""
     loader = BootLoader(model_hash=params.model_hash, words=len(words), quad=quad) if words else None
     try:
@@ -55,11 +54,6 @@ def demo_for(
     )
     demo = Demo(Accelerator(params), identity, clock_hz=clock_hz, baud=baud, timeout_s=timeout_s, loader=loader)
     return demo, weights
-
-
-def weight_words(made: Build) -> tuple[int, ...]:
-    """What goes from flash into the accelerator; nothing where the bitstream holds the weights."""
-    return made.image if getattr(made.params, "boot", False) else ()
 
 
 def bitstream(

@@ -8,7 +8,6 @@ when all is well.
 from __future__ import annotations
 
 import json
-import re
 import shutil
 import subprocess
 from collections.abc import Callable
@@ -20,6 +19,7 @@ from amaranth.lib.wiring import Component
 
 from fpga.boards import Board
 from fpga.flash_image import programming_image
+from fpga.netlist_text import prepared
 from fpga.steps import Steps
 from fpga.tools import find
 from rasca_nn.errors import RascaError
@@ -102,7 +102,7 @@ def build(
         for suffix in ("il", flow.constraints):
             content = plan.files[f"top.{suffix}"]
             text = content if isinstance(content, str) else content.decode()
-            (work / f"top.{suffix}").write_text(without_brackets(text) if suffix == "il" else text)
+            (work / f"top.{suffix}").write_text(prepared(text) if suffix == "il" else text)
         steps.begin(2, STEPS, "synthesis")
         _run([*tools["yosys"].command, "-q", "-l", "yosys.log", "-p", flow.synthesis], work, out, "yosys")
         flow.placed(work / "top.json", platform.device)
@@ -139,15 +139,6 @@ def build(
     finally:
         shutil.rmtree(work, ignore_errors=True)
     return report
-
-
-def without_brackets(rtlil: str) -> str:
-    r"""RTLIL with names like ``\logits[0]``, which Amaranth gives the elements of arrays, as ``\logits.0``.
-
-    ABC9 goes by the printed names of bits: it takes the element for bit 0 of the signal ``\logits``, and Yosys stops
-    with an assertion, or not, depending on what the optimiser left.
-    """
-    return re.sub(r"(?<!\S)\\[^\s\"]*\[[^\s\"]*", lambda name: name[0].replace("[", ".").replace("]", ""), rtlil)
 
 
 def _run(command: list[str], work: Path, out: Path, name: str) -> None:

@@ -36,9 +36,6 @@ def block_contents(words: Sequence[int], width: int) -> dict[str, list[int]]:
         for lane in range(width // BLOCK_BITS)
     }
 
-LOAD = wiring.Signature({"write": Out(1), "address": Out(16), "lane": Out(16)})
-"""Writes a lane of 16 bits in each cycle in which `write` is 1; the address counts lanes over all blocks."""
-
 
 class Spram(wiring.Component):
     """A word is one or more lanes of 16 bits, the lowest first; the loader writes one lane at a time. There is one

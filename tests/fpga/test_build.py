@@ -9,8 +9,9 @@ import pytest
 
 from fpga import budget, pll_ice40
 from fpga.boards import ALIASES, BOARDS, board
-from fpga.build import PROGRAMMING_IMAGE, BuildError, build, without_brackets
+from fpga.build import PROGRAMMING_IMAGE, BuildError, build
 from fpga.demo import Demo
+from fpga.netlist_text import without_brackets
 from fpga.pll import dividers
 from rasca_hw.boot import OFFSET, BootLoader
 from rasca_nn.errors import RascaError
