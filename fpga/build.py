@@ -8,6 +8,7 @@ when all is well.
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 from collections.abc import Callable
