@@ -23,7 +23,7 @@ from .program import Drain, Mode, encode, record_layout
 
 OPERAND_READ = 2
 """Cycles from a sum to the read of its second operand."""
-WRITE = 5
+WRITE = 6
 """Cycles from a sum to the write of its byte."""
 FLUSH = WRITE - 1
 """Cycles in which the last bytes of a layer are written."""

@@ -1,7 +1,7 @@
 """Post-processing of a broadcast array's sums: bias, rounding shift, clamp, table, elementwise product.
 
-    cycle   0        1              2               3                                4         5
-           +bias -> >> , clamp -> table, operands -> up, x - v, multiply by adding -> round -> value
+    cycle   0        1             2                  3            4           5        6
+           +bias -> >>, clamp -> table, operands -> up, x - v -> multiply -> round -> value
 
 Integer formulas: docs/numerics.md. Made for slow clocks: few registers, and no multiplier but logic.
 """
@@ -10,14 +10,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed
+from amaranth.hdl import Const, Module, Mux, Signal, Value, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from .array import delay
 from .program import Mode
 
-LATENCY = 5
+LATENCY = 6
 """Cycles from the sum to `value`."""
 TOTAL = 1
 """Cycle of `total`."""
@@ -25,17 +25,12 @@ TABLE_READ = 2
 """Cycle of the look-up, and of the read of the second operands."""
 
 
-def multiply(m: Module, a: Signal, b: Signal) -> Value:
-    """`a * b`, a unsigned, b signed, by conditional additions: a logic cell a bit where that is a carry chain's."""
-    low: list[Any] = []
-    high = Signal(signed(len(b) + 1), name="partial0")
-    m.d.comb += high.eq(Mux(a[0], b, 0))
-    for i in range(1, len(a)):
-        low.append(high[0])
-        before, high = high, Signal.like(high, name=f"partial{i}")
-        half = before[1:].as_signed()
-        m.d.comb += high.eq(Mux(a[i], half + b, half))
-    return Cat(*low, high).as_signed()
+def multiply(a: Value, b: Value) -> Value:
+    """`a * b`, a unsigned, b signed, as a tree of additions."""
+    terms: list[Value] = [Mux(a[i], b, 0).as_signed() << i for i in range(len(a))]
+    while len(terms) > 1:
+        terms = [sum(terms[i + 1 : i + 2], start=terms[i]) for i in range(0, len(terms), 2)]
+    return terms[0]
 
 
 class SerialPost(wiring.Component):
@@ -94,28 +89,30 @@ class SerialPost(wiring.Component):
         m.d.comb += self.table_index.eq(clamped ^ 0x80)
         value = Signal(8)
         m.d.comb += value.eq(Mux(self.use_table, self.table_value, delay(m, clamped, 1, name="clamped")))
-        result = self._elementwise(m, value) if self.elementwise else delay(m, value, 1, name="value")
+        result = self._elementwise(m, value) if self.elementwise else delay(m, value, 2, name="value")
         # Unsigned numbers are stored as q - 128.
         m.d.sync += self.value.eq(result ^ (self.unsigned << 7))
         return m
 
     def _elementwise(self, m: Module, value: Signal) -> Value:
-        """x * up(v) or v + up(u) * (x - v), over 256 and rounded, a cycle later; or v."""
+        """x * up(v) or v + up(u) * (x - v), over 256 and rounded, two cycles later; or v."""
         v = value.as_signed()
         x = Signal(signed(9))
         u = Signal(8)
-        up = Signal(9)
-        factor = Signal(signed(10))
+        up = Signal(9, reset_less=True)
+        factor = Signal(signed(10), reset_less=True)
         product = Signal(signed(20), reset_less=True)
         m.d.comb += [
             x.eq(Mux(self.operand_unsigned, self.operand ^ 0x80, self.operand.as_signed())),
             u.eq(Mux(self.mode == Mode.BLEND, self.gate, value)),
+        ]
+        m.d.sync += [
             up.eq(u + u[7]),
             factor.eq(Mux(self.mode == Mode.BLEND, x - v, x)),
+            product.eq(multiply(up, factor)),
         ]
-        m.d.sync += product.eq(multiply(m, up, factor))
         scaled = ((product + Const(128)) >> 8)[:8]
-        later = delay(m, value, 1, name="value")
+        later = delay(m, value, 2, name="value")
         result = Signal(8)
         with m.Switch(self.mode):
             with m.Case(Mode.GATE):

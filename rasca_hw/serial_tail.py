@@ -31,6 +31,10 @@ assert serial_post.LATENCY == WRITE
 assert serial_post.TABLE_READ == OPERAND_READ
 
 
+MAX_SUM_BITS = 2 * BLOCK_BITS - 5
+"""Of a bias with its shift in two lanes."""
+
+
 def weight_width(params: EngineParams) -> int:
     """Bits of a word of the weight memory: whole lanes."""
     return -(-8 * params.rows // BLOCK_BITS) * BLOCK_BITS

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from rasca_hw.params import AcceleratorParams, EngineParams, SpatialParams
 from rasca_hw.program import Drain, Instruction, Issue, Mode, Weights
-from rasca_hw.serial_tail import boot_lanes
+from rasca_hw.serial_tail import MAX_SUM_BITS, boot_lanes
 from rasca_nn.int8_file import Int8Model
 from rtl_gen.lower import (
     TABLES,
@@ -92,6 +92,13 @@ def build(model: Int8Model, target: Target) -> Build:
             f"target {target.name}: broadcast arrays are for one engine that runs all, not {len(target.engines)}; "
             'use array = "systolic"'
         )
+    if target.array == "broadcast":
+        bits, name = max((bound_bits(config, layer), layer.name) for layer in model.layers.values())
+        if bits > MAX_SUM_BITS:
+            raise TargetError(
+                f"target {target.name}: sums of {name} in {config.name} need {bits} bits, a broadcast array has "
+                f'{MAX_SUM_BITS}; use smaller biases or array = "systolic"'
+            )
     if len(target.engines) == 1:
         mappings = [_whole(model, target)]
         groups = [1]

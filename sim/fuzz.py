@@ -9,11 +9,13 @@ from dataclasses import replace
 from itertools import product
 from typing import Any, get_args
 
+from rasca_hw.serial_tail import MAX_SUM_BITS
 from rasca_nn.config import CHOICES, CONVS, LIMITS, RaScaNetConfig
 from rasca_nn.errors import RascaError
 from rasca_nn.int8_file import layer_shapes
 from rasca_nn.random_model import Kind
 from rasca_nn.termination import Rule
+from rtl_gen.lower import bound_bits
 from rtl_gen.target import ARRAYS, target_from_dict
 from sim.random_case import MAX_SEED, Case, Pictures
 
@@ -100,7 +102,8 @@ def _draw(r: random.Random) -> Case:
     if case.config.spatial_attention == "off" and columns % 2 == 0 and runs == ["all"]:
         engine = replace(case.target.engines[0], rows=1 << (heights[0].bit_length() - 1))
         served = replace(case.target, array="broadcast", columns=8 if columns < 12 else 16, engines=(engine,))
-        return replace(case, target=served)
+        if all(bound_bits(case.config, layer) <= MAX_SUM_BITS for layer in case.model().layers.values()):
+            return replace(case, target=served)
     return case
 
 
