@@ -102,13 +102,20 @@ def test_thresholds(capsys, data, integers, tmp_path):
     command = ("thresholds", integers, "--data", data, "--split", "all")
     said = rasca(capsys, *command, "-o", picture, "--tolerance", 1)
     assert "persons: mean step" in said
-    assert "chosen: --threshold 0.6 --consecutive" in said
+    assert "chosen: --threshold 0.5 --consecutive 1" in said
     assert picture.exists()
-    found = json.loads(rasca(capsys, *command, "--threshold", 0.3, 0.9, "--consecutive", 2, "--json"))
+    results = tmp_path / "results.md"
+    rules = ("--threshold", 0.3, 0.9, "--consecutive", 2)
+    found = json.loads(rasca(capsys, *command, *rules, "--results", results, "--json"))
+    text = results.read_text()
+    assert "rasca thresholds tiny.int8 --data DIR --results results.md --split all --threshold 0.3 0.9" in text
+    assert text.count("| 0.9 | 2 | ") == text.count("| never |") == 1
+    assert str(tmp_path) not in text
     assert [(r["threshold"], r["consecutive"]) for r in found["rules"]] == [(0.3, 2), (0.9, 2)]
     assert found["without"]["n"] == 40
     assert "consecutive must be 1 to 255" in error_line(capsys, *command, "--consecutive", 0)
     assert "ends in .png" in error_line(capsys, *command, "-o", tmp_path / "steps.pdf")
+    assert "ends in .md" in error_line(capsys, *command, "--results", tmp_path / "results.txt")
 
 
 def test_explain(capsys, data, network, integers, tmp_path):
