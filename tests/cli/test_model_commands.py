@@ -13,7 +13,7 @@ from PIL import Image
 from rasca_nn.config import preset
 from rasca_nn.data import load_folder, normalise
 from rasca_nn.float_file import load_float, save_float
-from rasca_nn.int8_file import layer_shapes
+from rasca_nn.int8_file import Int8Model, layer_shapes
 from rasca_nn.model import RaScaNet
 from rtl_gen import cli
 
@@ -172,6 +172,7 @@ def test_quantize_and_evaluate(capsys, data, network, tmp_path):
     command = ("evaluate", out, "--data", data, "--engine", "rtl", "--target", "small", "--split", "all", "--limit", 6)
     found = json.loads(rasca(capsys, *command, "--json"))
     assert (found["n"], found["mismatches"]) == (6, 0)
+    assert (found["model"], found["target"]) == (Int8Model.load(out).hash, "small")
     assert found["compared"] == 6 * (4 * 2 + 2 + 1 + 1 + 1 + 1)
 
     rule = ("--threshold", 0.3, "--consecutive", 2, "--lower", 0.2)
