@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from rasca_nn import sections
 from rasca_nn.ablation import Table, Variant, variants
 from rasca_nn.config import RaScaNetConfig
 from rasca_nn.count import count
@@ -24,7 +25,9 @@ from rasca_nn.float_file import load_float
 from rasca_nn.options import Options
 from rasca_nn.train import train
 
-BEGIN, END = "<!-- rasca ablate: begin -->", "<!-- rasca ablate: end -->"
+MARK = "ablate"
+"""Of the section in the results' file."""
+COLUMNS = ("", "MACs", "weights", "balanced accuracy", "accuracy", "seeds")
 
 
 @dataclass(frozen=True)
@@ -131,13 +134,12 @@ def _points(results: list[dict[str, Any]], key: str) -> str:
     return f"{np.mean(values):.1f} ({', '.join(f'{value:.1f}' for value in values)})"
 
 
-def section(chosen: Plan) -> str:
+def section(chosen: Plan) -> list[str]:
     """The tables of all runs that are done, as Markdown."""
     done = {run.name: result for run in chosen.runs if (result := run.result()) is not None}
     about = next(iter(done.values()), None)
     photos = f"{about['n']} validation photos" if about else "the validation photos"
     lines = [
-        BEGIN,
         f"## Ablations of {chosen.base.name}",
         "",
         "The questions are those of the paper's tables 1 to 3. **The data are not the paper's** (Visual Wake Words):",
@@ -145,33 +147,25 @@ def section(chosen: Plan) -> str:
         f"networks, {photos}, in percent: the mean over the seeds and each of them. Differences within the spread of",
         "the seeds mean nothing.",
     ]
+    options = chosen.runs[0].options
+    if options.draws and not options.minutes:
+        lines[-1] += f" Each run saw {options.epochs * options.draws:,} views of the training photos."
     configs = {run.variant.name: run.variant.config for run in chosen.runs}
     for table in chosen.tables:
-        head = ["", f"### {table.heading}", "", "| | MACs | weights | balanced accuracy | accuracy | seeds |"]
-        lines += [*head, "|---|---|---|---|---|---|"]
+        rows = []
         for text, name in table.lines:
             found = [done[run.name] for run in chosen.runs if run.variant.name == name and run.name in done]
             sizes = count(configs[name])
             cells = [text, f"{sizes.macs / 1e6:.2f} M", f"{sizes.weights / 1e3:.2f} KB"]
             cells += [_points(found, "balanced_accuracy"), _points(found, "accuracy")]
             cells.append(" ".join(str(result["options"]["seed"]) for result in found) or "-")
-            lines.append(f"| {' | '.join(cells)} |")
+            rows.append(cells)
+        lines += ["", f"### {table.heading}", "", *sections.table(COLUMNS, rows)]
     hours = sum(result["seconds"] for result in done.values()) / 3600
     lines += ["", f"{len(done)} of {len(chosen.runs)} runs are done, {hours:.1f} hours together. Made by:", ""]
-    lines += [f"    {chosen.command}", END]
-    return "\n".join(lines)
+    return [*lines, f"    {chosen.command}"]
 
 
 def write(chosen: Plan, path: Path) -> None:
-    """Put :func:`section` between its marks in a Markdown file, or at its end; the rest of the file is kept."""
-    text = path.read_text(encoding="utf-8") if path.is_file() else "# Results\n"
-    if (BEGIN in text) != (END in text):
-        raise RascaError(f"{path}: holds one of the marks {BEGIN} and {END} without the other")
-    if BEGIN in text:
-        before, after = text.split(BEGIN)[0], text.split(END, 1)[1]
-    else:
-        before, after = text.rstrip() + "\n\n", "\n"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".partial")
-    partial.write_text(before + section(chosen) + after, encoding="utf-8")
-    partial.replace(path)
+    """Put :func:`section` into a Markdown file, the rest of which is kept."""
+    sections.write(path, MARK, section(chosen))

@@ -6,7 +6,7 @@ may be taught by them, and the hidden state is supervised place by place. A fold
 
 from __future__ import annotations
 
-import csv
+import math
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -14,8 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from rasca_nn.csv_file import read_csv
 from rasca_nn.rows import Box, DataError, Row
 
+EDGES = ("x1", "y1", "x2", "y2")
+WINDOW = "crop_x;y;w;h"
+"""Columns of boxes.csv and of crops_labels.csv."""
 GRID = (42, 48)
 """Cells (rows, columns) of the coverage grid over a photo."""
 
@@ -23,39 +27,54 @@ SMALLEST = 0.003
 """Part of a photo labelled 1 that a box must cover for its boxes to be believed complete."""
 
 
-def _read(path: Path) -> list[dict[str, str]]:
-    if not path.is_file():
-        return []
-    with path.open(newline="", encoding="utf-8") as stream:
-        return list(csv.DictReader(stream))
+def _size(path: Path) -> tuple[int, int]:
+    """Width and height of an image, from its header alone."""
+    try:
+        with Image.open(path) as image:
+            return image.size
+    except FileNotFoundError:
+        raise DataError(f"{path}: no such image") from None
+    except OSError as error:
+        raise DataError(f"{path}: broken image ({error})") from None
 
 
-def _person_boxes(folder: Path) -> dict[str, list[Box]]:
+def _person_boxes(path: Path) -> dict[str, list[Box]]:
     """Boxes of class person by file, as fractions of the photo."""
     boxes: dict[str, list[Box]] = {}
     sizes: dict[str, tuple[int, int]] = {}
-    for item in _read(folder / "boxes.csv"):
+    for line, item in read_csv(path, ("file", *EDGES, "class")) if path.is_file() else ():
         file = item["file"]
+        try:
+            x1, y1, x2, y2 = edges = [float(item[key]) for key in EDGES]
+        except ValueError:
+            edges = []
+        if not file or not edges or not all(map(math.isfinite, edges)):
+            raise DataError(f"{path}:{line}: needs file and the numbers {', '.join(EDGES)}")
         if item["class"] == "person":
             if file not in sizes:
-                with Image.open(folder / "images" / file) as image:  # reads its header alone
-                    sizes[file] = image.size
+                sizes[file] = _size(path.parent / "images" / file)
             width, height = sizes[file]
-            x1, y1, x2, y2 = (float(item[key]) for key in ("x1", "y1", "x2", "y2"))
             boxes.setdefault(file, []).append((x1 / width, y1 / height, x2 / width, y2 / height))
     return boxes
 
 
 def _crop_windows(folder: Path) -> dict[str, tuple[str, Box]]:
     """For each crop: the photo it was cut from and its window as fractions of that photo."""
-    photos = {item.get("original_id"): item for item in _read(folder / "labels.csv")}
-    windows = {}
-    for item in _read(folder / "crops_labels.csv"):
-        photo, window = photos.get(item.get("original_id")), item.get("crop_x;y;w;h")
+    table, crops, windows = folder / "labels.csv", folder / "crops_labels.csv", {}
+    if not (table.is_file() and crops.is_file()):
+        return {}
+    photos = {item.get("original_id"): item for _, item in read_csv(table, ("file",))}
+    for line, item in read_csv(crops, ("file",)):
+        photo, window = photos.get(item.get("original_id")), item.get(WINDOW)
         if photo is not None and window and photo.get("original_size"):
-            width, height = (int(v) for v in photo["original_size"].split("x"))
-            x, y, w, h = (int(v) for v in window.split(";"))
-            windows[item["file"]] = (photo["file"], (x / width, y / height, (x + w) / width, (y + h) / height))
+            try:
+                width, height = (int(v) for v in photo["original_size"].split("x"))
+                x, y, w, h = (int(v) for v in window.split(";"))
+                part = (x / width, y / height, (x + w) / width, (y + h) / height)
+            except (ValueError, ZeroDivisionError):
+                found = f"{window!r} of {photo['original_size']!r}"
+                raise DataError(f"{crops}:{line}: needs {WINDOW} in pixels of a photo of WxH, not {found}") from None
+            windows[item["file"]] = (photo["file"], part)
     return windows
 
 
@@ -76,10 +95,7 @@ def person_boxes(folder: Path, rows: Sequence[Row]) -> tuple[NDArray[np.float32]
     rows labelled 1 are known where a box of sensible size is listed in them or, for a crop, in its photo. Raises
     :class:`DataError` for a table that cannot be read.
     """
-    try:
-        listed, windows = _person_boxes(folder), _crop_windows(folder)
-    except (KeyError, ValueError, TypeError, OSError) as error:
-        raise DataError(f"{folder}: boxes.csv or crops_labels.csv cannot be read ({error})") from None
+    listed, windows = _person_boxes(folder / "boxes.csv"), _crop_windows(folder)
     found: list[list[Box]] = []
     known = np.zeros(len(rows), np.bool_)
     for i, row in enumerate(rows):

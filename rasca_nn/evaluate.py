@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from rasca_nn import integer
 from rasca_nn.config import RaScaNetConfig
-from rasca_nn.data import Progress, load_folder, normalise
+from rasca_nn.data import Photos, Progress, load_folder, normalise
 from rasca_nn.errors import RascaError
 from rasca_nn.float_file import load_float
 from rasca_nn.int8_file import Int8Model
@@ -63,6 +63,16 @@ def engine_for(model: RaScaNet | Int8Model, name: str) -> Engine:
     raise RascaError(f"engine {name} cannot run this model; {remedy}")
 
 
+def decide(engine: Engine, photos: Photos, progress: Progress | None = None) -> NDArray[np.int64]:
+    """For each photo 1 where the engine's answer is class 1, else 0; ``progress`` is told (done, total) photos."""
+    decisions = []
+    for i in range(0, len(photos), BATCH):
+        decisions.append(engine(photos.images[i : i + BATCH]).argmax(1) == 1)
+        if progress is not None:
+            progress(min(i + BATCH, len(photos)), len(photos))
+    return np.concatenate(decisions).astype(np.int64)
+
+
 def evaluate_engine(
     engine: Engine,
     config: RaScaNetConfig,
@@ -89,12 +99,7 @@ def evaluate_engine(
     those that occur. The positive class is 1; any other counts as 0.
     """
     photos = load_folder(data, config.height, config.width, split=split, crops=crops, limit=limit, cache=cache)
-    decisions = []
-    for i in range(0, len(photos), BATCH):
-        decisions.append(engine(photos.images[i : i + BATCH]).argmax(1) == 1)
-        if progress is not None:
-            progress(min(i + BATCH, len(photos)), len(photos))
-    return report(photos.labels, np.concatenate(decisions).astype(np.int64), photos.sources())
+    return report(photos.labels, decide(engine, photos, progress), photos.sources())
 
 
 def evaluate(

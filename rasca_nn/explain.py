@@ -163,7 +163,7 @@ def draw(found: Explanation, out: Path, title: str = "") -> None:
     curve.stairs(found.confidence, edges, orientation="horizontal", baseline=None, color="0.2")
     curve.axvline(found.rule.threshold, color="tab:red", ls="--")
     curve.set_xlim(0, 1.02)
-    times = "once" if found.rule.consecutive == 1 else f"{found.rule.consecutive} times in a row"
+    times = "once" if found.rule.consecutive == 1 else f"in {found.rule.consecutive} steps in a row"
     curve.set_xlabel(f"confidence; {found.rule.threshold:g} {times} decides", fontsize=8)
     top = max(STRONG, float(found.activation.max()))
     shown = cam.imshow(

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import csv
 from pathlib import Path
 
+from rasca_nn.csv_file import read_csv
 from rasca_nn.rows import CROP_PREFIX, SPLITS, SUFFIXES, DataError, Row, hash_split
 
 CLASSES = (("person", 1), ("no_person", 0), ("non_person", 0))
@@ -17,27 +17,22 @@ def read_table(table: Path, images: Path, default_source: str = "") -> list[Row]
     Rows without a split are given one by a hash of their file name.
     """
     rows = []
-    with table.open(newline="", encoding="utf-8") as stream:
-        reader = csv.DictReader(stream)
-        missing = {"file", "label"} - set(reader.fieldnames or ())
-        if missing:
-            raise DataError(f"{table}: no column {', '.join(sorted(missing))}")
-        for line, item in enumerate(reader, 2):
-            file, label = item["file"] or "", item["label"] or ""
-            if label not in ("0", "1"):
-                raise DataError(f"{table}:{line}: label must be 0 or 1, not {label!r}")
-            if not file or Path(file).is_absolute() or ".." in Path(file).parts:
-                raise DataError(f"{table}:{line}: file must be a path below {images.name}/, not {file!r}")
-            given = item.get("split")
-            split = given or hash_split(file)
-            if split not in SPLITS:
-                raise DataError(f"{table}:{line}: split must be train or val, not {split!r}")
-            fold = item.get("fold") or None
-            if fold is not None and not fold.isdecimal():
-                raise DataError(f"{table}:{line}: fold must be a whole number, not {fold!r}")
-            source = item.get("source_dataset") or default_source
-            place = None if fold is None else int(fold)
-            rows.append(Row(images, file, int(label), split, source, fold=place, divided=bool(given)))
+    for line, item in read_csv(table, ("file", "label")):
+        file, label = item["file"], item["label"]
+        if label not in ("0", "1"):
+            raise DataError(f"{table}:{line}: label must be 0 or 1, not {label!r}")
+        if not file or Path(file).is_absolute() or ".." in Path(file).parts:
+            raise DataError(f"{table}:{line}: file must be a path below {images.name}/, not {file!r}")
+        given = item.get("split")
+        split = given or hash_split(file)
+        if split not in SPLITS:
+            raise DataError(f"{table}:{line}: split must be train or val, not {split!r}")
+        fold = item.get("fold") or None
+        if fold is not None and not fold.isdecimal():
+            raise DataError(f"{table}:{line}: fold must be a whole number, not {fold!r}")
+        source = item.get("source_dataset") or default_source
+        place = None if fold is None else int(fold)
+        rows.append(Row(images, file, int(label), split, source, fold=place, divided=bool(given)))
     return rows
 
 

@@ -181,6 +181,7 @@ def _report(
     warning = ""
     if apart > DISAGREEMENT_LIMIT:
         warning = (
-            f"INT8 decides {apart:.1%} of the {len(photos)} photos otherwise than float; calibrate with more photos"
+            f"INT8 decides {apart:.1%} of the {len(photos)} photos otherwise than float; "
+            "calibrate with more photos, or fine-tune it with rasca train --qat"
         )
     return Report(tuple(lines), len(photos), apart, moved, warning)

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from rasca_nn import sections
 from rasca_nn.data import Photos
 from rasca_nn.errors import RascaError
 from rasca_nn.figure import check_name, write_png
@@ -19,8 +20,13 @@ from rasca_nn.integer import step_logits
 from rasca_nn.metrics import rates
 from rasca_nn.termination import Rule
 
-THRESHOLDS = (0.6, 0.7, 0.8, 0.9, 0.95, 0.97, 0.98, 0.99, 0.995, 0.999)
-CONSECUTIVE = (1, 2, 3)
+THRESHOLDS = (0.5, 0.55, 0.6, 0.65, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95, 0.99)
+CONSECUTIVE = (1, 2, 3, 4)
+COLUMNS = (
+    *("threshold", "in a row", "accuracy %", "balanced %", "mean step", "MACs saved %", "early %"),
+    *("persons: mean step", "persons: MACs saved %", "persons: early %"),
+)
+"""Of :func:`lines`."""
 BATCH = 16
 
 
@@ -121,10 +127,43 @@ def whole(scores: Scores) -> dict[str, Any]:
     return rates(scores.labels, scores.decisions[:, -1].astype(np.int64))
 
 
+def lines(outcomes: Sequence[Outcome], without: dict[str, Any], total: int) -> list[tuple[str, ...]]:
+    """The table for people, :data:`COLUMNS`; the last line is without early termination."""
+
+    def rounded(accuracy: float, balanced: float, *about: float) -> list[str]:
+        return [f"{100 * accuracy:.1f}", f"{100 * balanced:.1f}", *(f"{value:.1f}" for value in about)]
+
+    found = []
+    for r in outcomes:
+        everyone = (r.steps, 100 * r.saved, 100 * r.early)
+        persons = (r.steps_positive, 100 * r.saved_positive, 100 * r.early_positive)
+        cells = rounded(r.accuracy, r.balanced_accuracy, *everyone, *persons)
+        found.append((f"{r.threshold:g}", str(r.consecutive), *cells))
+    never = (float(total), 0.0, 0.0)
+    return [*found, ("never", "", *rounded(without["accuracy"], without["balanced_accuracy"], *never, *never))]
+
+
 def choose(outcomes: Sequence[Outcome], balanced_accuracy: float, tolerance: float = 0.0) -> Outcome | None:
-    """The one that saves most of those that keep the balanced accuracy but for ``tolerance``; None if there is none."""
-    kept = [found for found in outcomes if found.balanced_accuracy >= balanced_accuracy - tolerance]
+    """The one that saves most of those that keep the balanced accuracy but for ``tolerance``; None if none saves."""
+    kept = [found for found in outcomes if found.saved > 0 and found.balanced_accuracy >= balanced_accuracy - tolerance]
     return max(kept, key=lambda found: found.saved, default=None)
+
+
+def verdict(chosen: Outcome | None) -> str:
+    """The choice in a line."""
+    if chosen is None:
+        return "no rule saves anything and keeps the balanced accuracy; allow a loss with --tolerance"
+    return (
+        f"chosen: --threshold {chosen.threshold:g} --consecutive {chosen.consecutive}; it saves {chosen.saved:.1%} "
+        f"of the multiply-accumulates, {chosen.saved_positive:.1%} on photos of persons"
+    )
+
+
+def section(title: str, cells: Sequence[Sequence[str]], chosen: str, command: str) -> list[str]:
+    """:func:`lines` and :func:`verdict` as Markdown."""
+    said = chosen[0].upper() + chosen[1:]
+    head = [f"### {title}", "", f"{said}. Made by", "", f"    {command}", ""]
+    return head + sections.table(COLUMNS, cells)
 
 
 def draw(scores: Scores, rule: Rule, out: Path) -> None:
@@ -138,7 +177,12 @@ def draw(scores: Scores, rule: Rule, out: Path) -> None:
     figure = Figure(figsize=(6.4, 3.6), layout="constrained")
     axes = figure.add_subplot()
     axes.bar(np.arange(1, total + 1), counts, color="tab:blue")
-    axes.axvline(steps.mean(), color="tab:red", ls="--", label=f"mean {steps.mean():.1f}")
+    axes.axvline(
+        steps.mean(),
+        color="tab:red",
+        ls="--",
+        label=f"mean {steps.mean():.1f}, {1 - steps.mean() / total:.1%} of the work saved",
+    )
     about = f"decided at {rule.threshold:g} in {rule.consecutive} steps in a row"
     axes.set_title(f"{len(steps)} photos of persons; {about}", fontsize=9)
     late = f"{counts[-1]} not before the last step ({counts[-1] / len(steps):.1%})"

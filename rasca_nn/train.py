@@ -124,12 +124,13 @@ def _epochs(trainer: Trainer, out: Path, checkpoint: Path) -> None:
             losses = {k: round(v, 4) for k, v in trainer.run_epoch(tick).items()}
             part = trainer.part(trainer.epoch * trainer.batches)
             bar.update(task, completed=part)
+            row: dict[str, Any] = {"epoch": trainer.epoch, "seconds": round(time.monotonic() - start, 1), **losses}
             if leads and (trainer.epoch % options.validate_every == 0 or part >= 1):
-                row = _measure(trainer, losses, start)
+                row |= _measure(trainer)
                 log.add(row)
-                found = "  ".join(f"{k} {v}" for k, v in row.items() if k != "epoch")
-                left = timedelta(seconds=round(trainer.seconds() * (1 - part) / max(1e-6, part)))
-                bar.console.print(f"{name}  {found}  {left} left", soft_wrap=True)
+            found = "  ".join(f"{k} {v}" for k, v in row.items() if k != "epoch")
+            left = timedelta(seconds=round(trainer.seconds() * (1 - part) / max(1e-6, part)))
+            bar.console.print(f"{name}  {found}  {left} left", soft_wrap=True)
             if leads:
                 trainer.save(checkpoint)
 
@@ -148,10 +149,9 @@ def _finish(trainer: Trainer, photos: Photos, result: Path) -> float:
     return offset
 
 
-def _measure(trainer: Trainer, losses: dict[str, float], start: float) -> dict[str, Any]:
-    """A row of the log."""
+def _measure(trainer: Trainer) -> dict[str, float]:
+    """The columns of the log that are measured on the validation split."""
     found = trainer.validate()
     parts = {"all": found} | found["groups"]
     balanced = {f"balanced_{k}": round(v["balanced_accuracy"] or 0.0, 4) for k, v in parts.items()}
-    seconds = round(time.monotonic() - start, 1)
-    return {"epoch": trainer.epoch, "seconds": seconds, **losses, **balanced, "auc": round(found["auc"] or 0.0, 4)}
+    return {**balanced, "auc": round(found["auc"] or 0.0, 4)}

@@ -59,6 +59,8 @@ def load_data(folder: Path, config: RaScaNetConfig, options: Options, cache: Pat
     if not val_rows:
         what = f"fold {options.fold}" if options.fold else "split val"
         raise TrainError(f"{folder}: no row of {what} to measure on")
+    # Before the long part, so that a fault in a table is told at once.
+    boxes, known = person_boxes(folder, train_rows)
     with Progress(TextColumn("decode photos"), BarColumn(), TimeRemainingColumn()) as bar:
         task = bar.add_task("", total=None)
 
@@ -68,7 +70,6 @@ def load_data(folder: Path, config: RaScaNetConfig, options: Options, cache: Pat
         scale = options.oversample
         train = load_rows(train_rows, config.height * scale, config.width * scale, cache=cache, progress=tick)
         val = load_rows(val_rows, config.height, config.width, cache=cache, progress=tick)
-    boxes, known = person_boxes(folder, train.rows)
     return TrainingData(train, val, boxes, known)
 
 

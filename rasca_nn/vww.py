@@ -9,6 +9,7 @@ the rule is applied to both.
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +37,7 @@ def _read(path: Path) -> dict[str, Any]:
         )
     try:
         found = json.loads(path.read_bytes())
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise DataError(f"{path}: is no JSON ({error})") from None
     for key in ("images", "annotations"):
         if not isinstance(found, dict) or not isinstance(found.get(key), list):
@@ -47,12 +48,17 @@ def _read(path: Path) -> dict[str, Any]:
 def _persons(path: Path, found: dict[str, Any]) -> dict[int, list[tuple[float, list[float]]]]:
     """Area and bbox of every person by image."""
     persons: dict[int, list[tuple[float, list[float]]]] = {}
-    wanted = {c["id"] for c in found.get("categories", []) if c.get("name") == "person"} or {1}
+    try:
+        wanted = {c["id"] for c in found.get("categories", []) if c["name"] == "person"} or {1}
+    except (KeyError, TypeError):
+        raise DataError(f"{path}: every one of its categories needs id and name") from None
     for i, item in enumerate(found["annotations"]):
         try:
             if item["category_id"] in wanted:
                 x, y, wide, high = map(float, item["bbox"])
                 area = float(item.get("area", wide * high))
+                if not all(map(math.isfinite, (x, y, wide, high, area))):
+                    raise ValueError
                 persons.setdefault(item["image_id"], []).append((area, [x, y, x + wide, y + high]))
         except (KeyError, TypeError, ValueError):
             raise DataError(
@@ -73,8 +79,10 @@ def _rows(path: Path, split: str, where: dict[str, Path]) -> list[Row]:
                 float(item["width"]),
                 float(item["height"]),
             )
+            if not 0 < width * height < math.inf or width < 0:
+                raise ValueError
             sizes = [(area / (width * height), box) for area, box in persons.get(number, [])]
-        except (KeyError, TypeError, ValueError, ZeroDivisionError):
+        except (KeyError, TypeError, ValueError):
             raise DataError(f"{path}: image {i} needs id, file_name, width and height") from None
         if file not in where:
             places = ", ".join(f"{name}/" for name in IMAGES[:-1])

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from rtl_gen.commands.network import add_options, options_from
-from rtl_gen.commands.output import DATA_HELP, add_json, print_json, print_table
+from rtl_gen.commands.output import DATA_HELP, add_json, print_json, print_table, shown
 
 PAPERS = {"box_weight": 0.0}
 """Options other than in rasca train: the loss is the paper's alone."""
@@ -41,7 +41,7 @@ def _command(args: argparse.Namespace) -> str:
     """What makes the runs again, without the machine's paths."""
     from rasca_nn.options import Options
 
-    words = ["rasca", "ablate", "--data", "DIR", "-o", args.out.name, "--preset", args.preset]
+    words = ["rasca", "ablate", "--data", "DIR", "-o", shown(args.out), "--preset", args.preset]
     words += ["--seeds", *map(str, args.seeds)]
     for field in fields(Options):
         default = PAPERS.get(field.name, field.default)
@@ -58,9 +58,9 @@ def ablate(args: argparse.Namespace) -> None:
     """Make the runs that are not done; a stopped one goes on from its checkpoint."""
     from rasca_nn.config import preset
     from rasca_nn.errors import RascaError
+    from rasca_nn.sections import check_markdown
 
-    if args.out.suffix != ".md":
-        raise RascaError(f"{args.out}: the tables are Markdown; give a name that ends in .md")
+    check_markdown(args.out)
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
         raise RascaError("rasca ablate is one process; give each machine or GPU some variants with --only")
     base, options = preset(args.preset), options_from(args)

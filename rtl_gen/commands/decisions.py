@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 from pathlib import Path
 from typing import Any
 
-from rtl_gen.commands.output import DATA_HELP, add_json, print_json, print_table, progress
+from rtl_gen.commands.output import DATA_HELP, add_json, print_json, print_table, progress, shown
 from rtl_gen.commands.rule import add_rule, rule_from
 
 
@@ -17,12 +18,13 @@ def register(commands: Any) -> None:
     sub.add_argument("--data", required=True, type=Path, help=DATA_HELP)
     sub.add_argument("--split", default="auto", help="train, val or all; default val, or all where none is given")
     sub.add_argument("--limit", type=int, help="only so many photos, spread evenly")
-    sub.add_argument("--threshold", type=float, nargs="+", metavar="P", help="confidences to try; default 0.6 to 0.999")
-    sub.add_argument("--consecutive", type=int, nargs="+", metavar="N", help="steps in a row to try; default 1 2 3")
+    sub.add_argument("--threshold", type=float, nargs="+", metavar="P", help="confidences to try; default 0.5 to 0.99")
+    sub.add_argument("--consecutive", type=int, nargs="+", metavar="N", help="steps in a row to try; default 1 2 3 4")
     sub.add_argument(
         "--tolerance", type=float, default=0.0, metavar="X", help="balanced accuracy that may be lost; default 0"
     )
     sub.add_argument("-o", "--out", type=Path, metavar="FILE.png", help="histogram of the rule chosen")
+    sub.add_argument("--results", type=Path, metavar="FILE.md", help="also write the table into this file")
     add_json(sub)
     sub.set_defaults(call=thresholds)
 
@@ -41,10 +43,13 @@ def thresholds(args: argparse.Namespace) -> None:
     from rasca_nn.data import load_folder
     from rasca_nn.figure import check_name
     from rasca_nn.int8_file import Int8Model
+    from rasca_nn.sections import check_markdown, write
     from rasca_nn.termination import Rule
 
     if args.out:
         check_name(args.out)
+    if args.results:
+        check_markdown(args.results)
     tried = args.threshold or study.THRESHOLDS, args.consecutive or study.CONSECUTIVE
     for threshold in tried[0]:
         for count in tried[1]:
@@ -60,33 +65,29 @@ def thresholds(args: argparse.Namespace) -> None:
     chosen = study.choose(outcomes, without["balanced_accuracy"], args.tolerance)
     if args.out:
         study.draw(scores, Rule(chosen.threshold, chosen.consecutive) if chosen else Rule(), args.out)
+    title = f"{model.config.name}, {len(photos)} photos, {model.config.steps} steps"
+    verdict, cells = study.verdict(chosen), study.lines(outcomes, without, model.config.steps)
+    if args.results:
+        section = study.section(title, cells, verdict, _command(args))
+        write(args.results, f"thresholds {model.config.name}", section)
     if args.json:
         rows = [found.to_dict() for found in outcomes]
         print_json({"without": without, "rules": rows, "chosen": chosen.to_dict() if chosen else None})
         return
-    columns: tuple[str, ...] = ("threshold", "in a row", "accuracy", "balanced")
-    columns += ("mean step", "MACs saved %", "early %")
-    columns += ("persons: mean step", "persons: MACs saved %", "persons: early %")
-    total = model.config.steps
-    cells: list[tuple[Any, ...]] = [
-        (
-            *(r.threshold, r.consecutive, r.accuracy, r.balanced_accuracy, r.steps, 100 * r.saved, 100 * r.early),
-            *(r.steps_positive, 100 * r.saved_positive, 100 * r.early_positive),
-        )
-        for r in outcomes
-    ]
-    never = (float(total), 0.0, 0.0)
-    cells.append(("never", "", without["accuracy"], without["balanced_accuracy"], *never, *never))
-    print_table(columns, cells, title=f"{model.config.name}, {len(photos)} photos, {total} steps", right=range(2))
-    if chosen is None:
-        print("no rule keeps the balanced accuracy; allow a loss with --tolerance")
-    else:
-        print(
-            f"chosen: --threshold {chosen.threshold:g} --consecutive {chosen.consecutive}; it saves {chosen.saved:.1%} "
-            f"of the multiply-accumulates, {chosen.saved_positive:.1%} on photos of persons"
-        )
-    if args.out:
-        print(args.out)
+    print_table(study.COLUMNS, cells, title=title, right=range(len(study.COLUMNS)))
+    print(verdict)
+    for path in filter(None, (args.out, args.results)):
+        print(path)
+
+
+def _command(args: argparse.Namespace) -> str:
+    """What makes the table again, without the machine's paths."""
+    words = ["rasca", "thresholds", shown(args.model), "--data", "DIR", "--results", shown(args.results)]
+    for name in ("split", "limit", "threshold", "consecutive", "tolerance"):
+        value = getattr(args, name)
+        if value not in (None, "auto", 0.0):
+            words += [f"--{name}", *map(str, value if isinstance(value, list) else [value])]
+    return shlex.join(words)
 
 
 def explain(args: argparse.Namespace) -> None:

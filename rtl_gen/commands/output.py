@@ -6,6 +6,7 @@ import argparse
 import json
 from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 DATA_HELP = "labelled photos: labels.csv + images/, class folders, Visual Wake Words or VOCdevkit"
@@ -40,6 +41,11 @@ def print_table(
         table.add_row(*(Text(_cell(value)) for value in line))
     console = Console()
     console.print(table) if console.is_terminal else Console(width=200).print(table)
+
+
+def shown(path: Path) -> str:
+    """A path for a file that others read: as it was given, or its name alone where it says something of the machine."""
+    return path.name if path.is_absolute() else str(path)
 
 
 @contextmanager

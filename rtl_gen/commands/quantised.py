@@ -1,4 +1,4 @@
-"""Commands about the integer model: quantize, evaluate."""
+"""Commands about the integer model: quantize, evaluate, card."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from rtl_gen.commands.rule import add_rule, rule_from
 TARGET = "ecp5-85f"
 PHOTOS = 200
 """Calibration photos where nothing else is asked for."""
+
+RTL_HELP = "what rasca evaluate --engine rtl --json printed about the same model"
 
 
 def register(commands: Any) -> None:
@@ -40,6 +42,14 @@ def register(commands: Any) -> None:
     add_rule(sub)
     add_json(sub)
     sub.set_defaults(call=evaluate)
+
+    sub = commands.add_parser("card", help="write the figures of a model's card: float, INT8 and, if measured, RTL")
+    sub.add_argument("model", type=Path, help="integer model (.int8); the float network lies beside it (.float)")
+    sub.add_argument("--data", required=True, type=Path, help=DATA_HELP)
+    sub.add_argument("--rtl", nargs="+", default=[], type=Path, metavar="FILE.json", help=RTL_HELP)
+    sub.add_argument("--cache", type=Path, help="folder that keeps the decoded photos")
+    sub.add_argument("-o", "--out", required=True, type=Path, metavar="FILE.md", help="card; its other text is kept")
+    sub.set_defaults(call=card)
 
 
 def quantize(args: argparse.Namespace) -> None:
@@ -92,12 +102,15 @@ def evaluate(args: argparse.Namespace) -> int:
         raise RascaError("--target takes --engine rtl")
     model = load_float(args.model) if args.engine == "float" else Int8Model.load(args.model)
     engine: Any = args.engine
+    about = {"model": model.hash} if isinstance(model, Int8Model) else {}
     if isinstance(model, Int8Model) and args.engine == "rtl":
         from rtl_gen.build import build
         from rtl_gen.target import load_target
         from sim.engine import RtlEngine
 
-        engine = RtlEngine(build(model, load_target(args.target or TARGET)), rule=rule)
+        target = load_target(args.target or TARGET)
+        engine = RtlEngine(build(model, target), rule=rule)
+        about["target"] = target.name
     elif rule and isinstance(model, Int8Model):
         engine = TerminatingEngine(model, rule)
     elif rule:
@@ -105,6 +118,7 @@ def evaluate(args: argparse.Namespace) -> int:
     with progress("photos") as tell:
         rows = {"split": _split(args), "limit": args.limit, "crops": args.crops}
         found = evaluate_model(model, args.data, engine=engine, progress=tell, **rows)
+    found |= about
     if args.engine == "rtl":
         found |= {"compared": engine.compared, "mismatches": engine.mismatches}
     if rule:
@@ -127,6 +141,21 @@ def evaluate(args: argparse.Namespace) -> int:
     if "mismatches" in found:
         print(f"{found['compared']:,} values compared with the integer model, {found['mismatches']:,} mismatches")
     return status
+
+
+def card(args: argparse.Namespace) -> None:
+    """Measure both networks and write the figures."""
+    from rasca_nn.card import measure, read_hardware, write
+    from rasca_nn.int8_file import Int8Model
+    from rasca_nn.sections import check_markdown
+
+    check_markdown(args.out)
+    digest = Int8Model.load(args.model).hash
+    hardware = [read_hardware(path, digest) for path in args.rtl]
+    with progress("photos") as tell:
+        found = measure(args.model, args.data, cache=args.cache, progress=tell)
+    write(found, args.out, hardware)
+    print(args.out)
 
 
 def _split(args: argparse.Namespace) -> str | None:

@@ -19,6 +19,7 @@ COMMANDS = [
     "import",
     "quantize",
     "evaluate",
+    "card",
     "thresholds",
     "explain",
     "generate",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import numpy as np
 import pytest
@@ -10,7 +11,9 @@ import torch
 from PIL import Image
 
 from rasca_nn.config import preset
-from rasca_nn.float_file import save_float
+from rasca_nn.data import load_folder, normalise
+from rasca_nn.float_file import load_float, save_float
+from rasca_nn.int8_file import Int8Model, layer_shapes
 from rasca_nn.model import RaScaNet
 from rtl_gen import cli
 
@@ -102,13 +105,20 @@ def test_thresholds(capsys, data, integers, tmp_path):
     command = ("thresholds", integers, "--data", data, "--split", "all")
     said = rasca(capsys, *command, "-o", picture, "--tolerance", 1)
     assert "persons: mean step" in said
-    assert "chosen: --threshold 0.6 --consecutive" in said
+    assert "chosen: --threshold 0.5 --consecutive 1" in said
     assert picture.exists()
-    found = json.loads(rasca(capsys, *command, "--threshold", 0.3, 0.9, "--consecutive", 2, "--json"))
+    results = tmp_path / "results.md"
+    rules = ("--threshold", 0.3, 0.9, "--consecutive", 2)
+    found = json.loads(rasca(capsys, *command, *rules, "--results", results, "--json"))
+    text = results.read_text()
+    assert "rasca thresholds tiny.int8 --data DIR --results results.md --split all --threshold 0.3 0.9" in text
+    assert text.count("| 0.9 | 2 | ") == text.count("| never |") == 1
+    assert str(tmp_path) not in text
     assert [(r["threshold"], r["consecutive"]) for r in found["rules"]] == [(0.3, 2), (0.9, 2)]
     assert found["without"]["n"] == 40
     assert "consecutive must be 1 to 255" in error_line(capsys, *command, "--consecutive", 0)
     assert "ends in .png" in error_line(capsys, *command, "-o", tmp_path / "steps.pdf")
+    assert "ends in .md" in error_line(capsys, *command, "--results", tmp_path / "results.txt")
 
 
 def test_explain(capsys, data, network, integers, tmp_path):
@@ -162,6 +172,7 @@ def test_quantize_and_evaluate(capsys, data, network, tmp_path):
     command = ("evaluate", out, "--data", data, "--engine", "rtl", "--target", "small", "--split", "all", "--limit", 6)
     found = json.loads(rasca(capsys, *command, "--json"))
     assert (found["n"], found["mismatches"]) == (6, 0)
+    assert (found["model"], found["target"]) == (Int8Model.load(out).hash, "small")
     assert found["compared"] == 6 * (4 * 2 + 2 + 1 + 1 + 1 + 1)
 
     rule = ("--threshold", 0.3, "--consecutive", 2, "--lower", 0.2)
@@ -183,6 +194,26 @@ def test_import(capsys, network, tmp_path):
     torch.save({"state_dict": {**state, "surplus": torch.zeros(1)}}, checkpoint)
     assert "surplus" in error_line(capsys, "import", checkpoint, "--preset", "tiny", "-o", tmp_path / "no.float")
     assert not (tmp_path / "no.float").exists()
+
+
+def test_an_imported_checkpoint_that_int8_cannot_follow(capsys, data, network, tmp_path):
+    """Its logits differ by less than rounding, half of the photos either way; the report comes all the same."""
+    model = load_float(network)
+    photos = torch.from_numpy(normalise(load_folder(data, 20, 32).images)).float().permute(0, 3, 1, 2)
+    with torch.no_grad():
+        output = model.classifier[-1]
+        output.weight[1] = output.weight[0] + 1e-4 * torch.randn(output.weight.shape[1])
+        logits = model(photos)
+        output.bias[1] -= (logits[:, 1] - logits[:, 0]).median()
+    torch.save({"state_dict": model.state_dict()}, tmp_path / "checkpoint.pt")
+    rasca(capsys, "import", tmp_path / "checkpoint.pt", "--preset", "tiny", "-o", tmp_path / "it.float")
+    command = ("quantize", tmp_path / "it.float", "--data", data, "-o", tmp_path / "it.int8", "--split", "all")
+    assert cli.main([str(argument) for argument in command]) == 0
+    said, warned = capsys.readouterr()
+    assert re.fullmatch(r"rasca: warning: INT8 decides [1-9][0-9.]+% of the 40 photos otherwise than .+--qat\n", warned)
+    layers = json.loads(rasca(capsys, *command, "--json"))["layers"]
+    assert {layer["name"] for layer in layers} == set(layer_shapes(preset("tiny")))
+    assert all(layer["name"] in said for layer in layers)
 
 
 @pytest.mark.parametrize(

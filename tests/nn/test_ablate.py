@@ -8,13 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from rasca_nn.ablate import BEGIN, END, make_all, plan, section, write
+from rasca_nn.ablate import MARK, make_all, plan, section, write
 from rasca_nn.ablation import variants, with_heads
 from rasca_nn.config import PRESETS, preset
 from rasca_nn.count import count
 from rasca_nn.errors import RascaError
 from rasca_nn.options import Options
+from rasca_nn.sections import marks
 
+BEGIN, END = marks(MARK)
 SHORT = Options(epochs=1, draws=8, batch=8, box_weight=0.0)
 
 
@@ -64,9 +66,9 @@ def test_runs_are_made_once_and_tables_kept_up(folder: Path, tmp_path: Path) -> 
     assert len(notes) == 4
     assert out.read_text().startswith(f"# Mine\n\nbefore\n\n{BEGIN}")
     assert out.read_text().endswith(f"{END}\nafter\n")
-    assert section(chosen) in out.read_text()
+    assert "\n".join(section(chosen)) in out.read_text()
     out.write_text(f"{BEGIN}\n")
-    with pytest.raises(RascaError, match="holds one of the marks"):
+    with pytest.raises(RascaError, match="needs each of the marks"):
         write(chosen, out)
     other = plan(preset("tiny"), replace(SHORT, epochs=2), [1], tmp_path / "runs", "rasca ablate")
     with pytest.raises(RascaError, match="was made with another epochs; take another folder"):

@@ -67,10 +67,14 @@ def test_limit_takes_rows_spread_evenly(folder: Path) -> None:
         ("file,label,split\na.png,1,test\n", "split must be train or val, not 'test'"),
         ("file,label\n", "no labelled images"),
         ("file,label\nlost.png,1\n", "lost.png: no such image"),
+        ("file,label\na.png\n", "labels.csv:2: label must be 0 or 1, not ''"),
+        ("file,label\na\0.png,1\n", "labels.csv:2: holds a byte 0"),
+        ("file,label\n\udcff.png,1\n", "labels.csv: is no table in UTF-8"),
+        (f"file,label\n{'a' * 200_000},1\n", "labels.csv: is no table in UTF-8"),
     ],
 )
 def test_bad_tables(tmp_path: Path, text: str, message: str) -> None:
-    (tmp_path / "labels.csv").write_text(text)
+    (tmp_path / "labels.csv").write_bytes(text.encode(errors="surrogateescape"))
     with pytest.raises(DataError, match=message):
         load_folder(tmp_path, 20, 32)
     with pytest.raises(DataError, match=message):
@@ -159,10 +163,30 @@ def test_persons_and_where_they_cover(folder: Path) -> None:
     assert crop.mean() == pytest.approx(80 * 75 / (120 * 105), abs=1e-3)
 
 
-def test_unreadable_boxes(folder: Path) -> None:
-    (folder / "boxes.csv").write_text("file,x1,y1,x2,y2,class\n01.png,a,b,c,d,person\n")
-    with pytest.raises(DataError, match=r"boxes.csv or crops_labels.csv cannot be read"):
-        person_boxes(folder, list_rows(folder))
+@pytest.mark.parametrize(
+    ("file", "text", "message"),
+    [
+        (
+            "boxes.csv",
+            "file,x1,y1,x2,y2,class\n01.png,a,b,c,d,person\n",
+            r"boxes.csv:2: needs file and the numbers",
+        ),
+        ("boxes.csv", "file,x1,y1,x2,y2,class\n01.png,1,2,nan,4,person\n", r"boxes.csv:2: needs file and the numbers"),
+        ("boxes.csv", "file,x1,y1,x2,y2,class\n01.png,1,2\n", r"boxes.csv:2: needs file and the numbers"),
+        ("boxes.csv", "file,x1,y1\n01.png,1,2\n", r"boxes.csv: no column x2, y2, class"),
+        ("boxes.csv", "file,x1,y1,x2,y2,class\nzz.png,1,2,3,4,person\n", r"images/zz.png: no such image"),
+        (
+            "crops_labels.csv",
+            f"file,original_id,crop_x;y;w;h\nc.png,{1:012},1;2\n",
+            "crops_labels.csv:2: needs crop",
+        ),
+    ],
+)
+def test_unreadable_boxes(folder: Path, file: str, text: str, message: str) -> None:
+    rows = list_rows(folder)
+    (folder / file).write_text(text)
+    with pytest.raises(DataError, match=message):
+        person_boxes(folder, rows)
 
 
 @settings(max_examples=40, deadline=None, derandomize=True)

@@ -156,6 +156,17 @@ def test_training_on_voc(tmp_path: Path) -> None:
         ("instances_val.json", '{"images": [], "annotations": [{"category_id": 1}]}', "annotation 0 needs image_id"),
         (
             "instances_val.json",
+            '{"images": [], "annotations": [], "categories": ["person"]}',
+            "needs id and name",
+        ),
+        ("instances_val.json", "[" * 100_000, "instances_val.json: is no JSON"),
+        (
+            "instances_val.json",
+            '{"images": [{"id": 1, "file_name": "x.jpg", "width": -1, "height": -1}], "annotations": []}',
+            "image 0 needs id, file_name, width and height",
+        ),
+        (
+            "instances_val.json",
             '{"images": [{"id": 1, "file_name": "x.jpg", "width": 1, "height": 1}], "annotations": []}',
             "image x.jpg lies in none of all/, .* or the data folder itself",
         ),
@@ -180,7 +191,9 @@ def test_bad_pascal_voc(tmp_path: Path) -> None:
     for content, message in (
         ("<annotation>", "000005.xml: is no annotation of Pascal VOC"),
         (whole.replace("<width>160</width>", ""), "is no annotation of Pascal VOC"),
-        (whole.replace("<xmin>40</xmin>", "<xmin>left</xmin>"), "could not convert string to float: 'left'"),
+        (whole.replace("<xmin>40</xmin>", "<xmin>left</xmin>"), "bndbox/xmin must be a number from 0, not .left."),
+        (whole.replace("<width>160<", "<width>-160<"), "size/width must be a number from 1, not '-160'"),
+        (whole.replace("<name>person</name>", ""), "an object without a name"),
     ):
         path.write_text(content)
         with pytest.raises(DataError, match=message):
@@ -188,6 +201,15 @@ def test_bad_pascal_voc(tmp_path: Path) -> None:
     path.unlink()
     with pytest.raises(DataError, match=r"000005\.xml: no such annotation"):
         list_rows(tmp_path)
+    listing = tmp_path / "VOCdevkit" / "VOC2007" / "ImageSets" / "Main" / "trainval.txt"
+    for content, message in (
+        ("", r"trainval\.txt: lists no image"),
+        ("000005  1\n", r"trainval\.txt:1: expected an image's name without folder and suffix, not '000005 1'"),
+        ("\udcff\n", r"trainval\.txt: is no text"),
+    ):
+        listing.write_bytes(content.encode(errors="surrogateescape"))
+        with pytest.raises(DataError, match=message):
+            list_rows(tmp_path)
     for listing in tmp_path.rglob("*.txt"):
         listing.unlink()
     with pytest.raises(DataError, match=r"lists no image; expected VOC2007/ImageSets/Main/trainval\.txt, "):
