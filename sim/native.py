@@ -4,8 +4,8 @@ Registers are in two structs that change places at every edge: a cycle reads one
 value has to be kept back or compared. Nets of more than 64 bits are runs of 64-bit words. Undefined bits are 0, as in
 CXXRTL.
 
-The text defines `struct Top` (inputs `i_NAME`, outputs `o_NAME`, memories `m_NAME`), `start(Top &)`, `eval(Top &)`, which
-computes outputs and the next state and carries out memory writes, and `commit(Top &)`, the rising edge.
+The text defines `struct Top` (inputs `i_NAME`, outputs `o_NAME`, memories `m_NAME`), `start(Top &)`, `eval(Top &)`,
+which computes outputs and the next state and carries out memory writes, and `commit(Top &)`, the rising edge.
 """
 
 from __future__ import annotations
