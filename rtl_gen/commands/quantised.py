@@ -37,6 +37,7 @@ def register(commands: Any) -> None:
     sub.add_argument("--limit", type=int, help="only so many photos, spread evenly")
     sub.add_argument("--crops", action="store_true", help="the folder's crops too (crops_labels.csv)")
     sub.add_argument("--target", help=f"for --engine rtl; default {TARGET}")
+    sub.add_argument("--dask", metavar="ADDRESS", help="for --engine rtl: on a Dask cluster, tcp://HOST:PORT; not here")
     add_rule(sub)
     add_json(sub)
     sub.set_defaults(call=evaluate)
@@ -90,6 +91,8 @@ def evaluate(args: argparse.Namespace) -> int:
     rule = rule_from(args)
     if args.target and args.engine != "rtl":
         raise RascaError("--target takes --engine rtl")
+    if args.dask and args.engine != "rtl":
+        raise RascaError("--dask takes --engine rtl")
     model = load_float(args.model) if args.engine == "float" else Int8Model.load(args.model)
     engine: Any = args.engine
     if isinstance(model, Int8Model) and args.engine == "rtl":
@@ -97,7 +100,7 @@ def evaluate(args: argparse.Namespace) -> int:
         from rtl_gen.target import load_target
         from sim.engine import RtlEngine
 
-        engine = RtlEngine(build(model, load_target(args.target or TARGET)), rule=rule)
+        engine = RtlEngine(build(model, load_target(args.target or TARGET)), rule=rule, dask=args.dask)
     elif rule and isinstance(model, Int8Model):
         engine = TerminatingEngine(model, rule)
     elif rule:
