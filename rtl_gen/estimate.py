@@ -163,7 +163,8 @@ def estimate(
     """Cycles of each of the first frames of a stream without pauses, from reset.
 
     `ran`: for each frame which of its steps are made, for frames under early termination; all without. `start`: cycles
-    after reset without a pixel. `lines`: another row interface, as that behind a sensor. `runs`: gets what each engine ran.
+    after reset without a pixel. `lines`: another row interface, as that behind a sensor. `runs`: gets each engine's
+    layers.
     """
     lines = lines or Lines(build, start)
     engines = [_Engine(e) for e in build.engines]

@@ -23,6 +23,8 @@ COMMANDS = [
     "explain",
     "generate",
     "sim",
+    "schedule",
+    "bench",
     "fuzz",
     "replay",
     "bitstream",
