@@ -47,6 +47,8 @@ SOURCES = tuple(
 )
 # Not for speed: Zig checks for undefined behaviour in what is not optimised.
 FLAGS = ("-std=c++17", "-DNDEBUG", "-shared", "-fPIC", "-w", "-fno-sanitize=undefined")
+# GCC would spend half its time on whether a store may change a register: none does.
+NATIVE_FLAGS = ("--param", "sccvn-max-alias-queries-per-access=1")
 
 
 class SimulationError(RascaError):
@@ -130,7 +132,8 @@ def compile_simulator(
     params = _without_weights(params)
     # Each unit reads CXXRTL's headers again: where one core must do it all, one unit is the quickest.
     count = 1 if brief or native else UNITS
-    flags = (*FLAGS, "-O0" if brief else "-O1", *(["-DWITH_VCD"] if vcd else []))
+    more = NATIVE_FLAGS if native else ("-DWITH_VCD",) if vcd else ()
+    flags = (*FLAGS, "-O0" if brief else "-O1", *more)
     compiler = (*find("c++").command, *flags)
     folder = folder or cache_folder()
     library = folder / f"{_key(params, str(native), str(count), *compiler)}.so"

@@ -32,7 +32,7 @@ def test_rtl_equals_the_integer_model(number: int) -> None:
     which takes half the time.
     """
     case = random_case(SEED, number)
-    outcome = run_case(case, "icarus" if number % 4 else "cxxrtl")
+    outcome = run_case(case, "icarus" if number % 4 else "compiled")
     assert outcome.fault is None, f"{outcome.fault}\n{json.dumps(case.to_dict())}"
     assert outcome.compared > 0 and outcome.mismatches == 0
     assert len(outcome.measured) == len(outcome.estimated) == case.frames
