@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 import numpy as np
 import torch
@@ -23,13 +23,6 @@ Engine = Callable[[NDArray[np.uint8]], NDArray[Any]]
 """Images uint8 ``[B, h, w, 3]`` to logits ``[B, classes]``, integer or float."""
 
 BATCH = 16
-
-
-@runtime_checkable
-class Spreading(Protocol):
-    """An engine that takes all images at once and divides the work itself."""
-
-    def many(self, images: NDArray[np.uint8], progress: Progress | None = None) -> NDArray[Any]: ...
 
 
 def float_engine(model: RaScaNet) -> Engine:
@@ -96,8 +89,10 @@ def evaluate_engine(
     those that occur. The positive class is 1; any other counts as 0.
     """
     photos = load_folder(data, config.height, config.width, split=split, crops=crops, limit=limit, cache=cache)
-    if isinstance(engine, Spreading):
-        decisions = [engine.many(photos.images, progress).argmax(1) == 1]
+    # An engine that divides the work itself takes all images at once.
+    many = getattr(engine, "many", None)
+    if many is not None:
+        decisions = [many(photos.images, progress).argmax(1) == 1]
     else:
         decisions = []
         for i in range(0, len(photos), BATCH):

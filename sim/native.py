@@ -347,7 +347,7 @@ class Translation:
             if any(part.wire for part in (*ports["ARST"], *ports["SRST"])):
                 raise NotServed(f"{cell.name} with a reset")
             texts = self._memory_word(cell, f"w{name}")
-            enable = self._level(cell, "EN")
+            enable: str | None = self._level(cell, "EN")
         else:
             for port in ("D", "EN", "SRST"):
                 self.need(ports.get(port, ()))

@@ -50,7 +50,7 @@ def schedule(args: argparse.Namespace) -> None:
         shown = [tuple(map(_shown, row)) for row in rows]
         columns = ("layer", "runs", "cycles", *KINDS)
         name = f"{engine.name}: array of {engine.array}, {engine.others} multipliers beside it"
-        print_table(columns, [*shown, ("share", "", "", *share)], title=name, right=columns[1:])
+        print_table(columns, [*shown, ("share", "", "", *share)], title=name, right=range(1, len(columns)))
     for kind, meaning in KINDS.items():
         print(f"  {kind:10} {meaning}")
 
