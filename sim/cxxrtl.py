@@ -8,7 +8,6 @@ Weights and biases are not compiled in but loaded, so that one library serves ev
 from __future__ import annotations
 
 import ctypes
-import gc
 import hashlib
 import os
 import subprocess
@@ -28,6 +27,7 @@ import rasca_hw
 from fpga.tools import find
 from rasca_hw.params import AcceleratorParams
 from rasca_nn.errors import RascaError
+from rtl_gen.collector import resting
 from sim.glue import glue, loaded_memories, payload_bytes, register_count
 from sim.native import translate
 from sim.rtlil import read_rtlil
@@ -101,14 +101,9 @@ def _key(params: AcceleratorParams, *more: str) -> str:
 
 
 def to_rtlil(design: Any) -> str:
-    """The design as RTLIL. Python's collector of cycles, which would look through millions of objects, rests."""
-    collects = gc.isenabled()
-    gc.disable()
-    try:
+    """The design as RTLIL."""
+    with resting():
         return str(rtlil.convert(design, name="rasca", emit_src=False))
-    finally:
-        if collects:
-            gc.enable()
 
 
 def compile_simulator(
