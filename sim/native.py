@@ -19,6 +19,13 @@ LIMB = 64
 REGISTERS = {"$dff", "$dffe", "$sdff", "$sdffe", "$sdffce"}
 ARITHMETIC = {"$add": "+", "$sub": "-", "$mul": "*"}
 BITWISE = {"$and": "{0} & {1}", "$or": "{0} | {1}", "$xor": "{0} ^ {1}", "$xnor": "~({0} ^ {1})"}
+RIGHT_SHIFTS = ("$shr", "$shift", "$shiftx")
+SHIFTED = """// Word i of a run of words, shifted to the right.
+static inline uint64_t shifted(const uint64_t *words, uint32_t count, uint32_t by, uint32_t i) {
+    const uint32_t at = by / 64 + i, rest = by % 64;
+    const uint64_t low = at < count ? words[at] : 0, high = at + 1 < count ? words[at + 1] : 0;
+    return rest ? low >> rest | high << (64 - rest) : low;
+}"""
 COMPARISONS = {"$lt": "<", "$le": "<=", "$gt": ">", "$ge": ">="}
 
 
@@ -256,6 +263,8 @@ class Translation:
             return texts
         if kind in BITWISE or kind in ("$not", "$pos"):
             return self._bitwise(cell, bits)
+        if kind in RIGHT_SHIFTS and max(bits, width(ports["A"])) > LIMB:
+            return self._wide_shift(cell, bits)
         if bits > LIMB:
             raise NotServed(f"{kind} of {bits} bits")
         if kind in ARITHMETIC:
@@ -263,7 +272,7 @@ class Translation:
             return [_masked(f"{a} {ARITHMETIC[kind]} {b}", bits)]
         if kind == "$neg":
             return [_masked(f"0 - {self.extended(cell, 'A', bits)}", bits)]
-        if kind in ("$shl", "$sshl", "$shr", "$sshr"):
+        if kind in ("$shl", "$sshl", "$sshr", *RIGHT_SHIFTS):
             return [self._shift(cell, bits)]
         return [self._truth(cell)]
 
@@ -295,6 +304,18 @@ class Translation:
             signed = f"((int{whole}_t)({a} << {whole - size}) >> {whole - size})"
             return _masked(f"({c_type(bits)})({signed} >> ({b} < {size} ? {b} : {size - 1}))", bits)
         return _masked(f"({c_type(bits)})({b} < {size} ? {a} >> {b} : 0)", bits)
+
+    def _wide_shift(self, cell: Cell, bits: int) -> list[str]:
+        """A shift to the right of more bits than a word has."""
+        have, by = width(cell.ports["A"]), width(cell.ports["B"])
+        if cell.parameters["A_SIGNED"] or cell.parameters["B_SIGNED"] or by > 32:
+            raise NotServed(f"{cell.kind} of {have} bits with signs")
+        name = f"a{len(self.body)}"
+        words = ", ".join(self.bits(cell.ports["A"], LIMB * i, n) for i, n in enumerate(limbs(have)))
+        self.body.append(f"const uint64_t {name}[] = {{{words}}};")
+        amount = self.bits(cell.ports["B"], 0, by)
+        texts = (f"shifted({name}, {len(limbs(have))}, {amount}, {i})" for i in range(len(limbs(bits))))
+        return [_masked(f"({c_type(n)}){text}", n) for text, n in zip(texts, limbs(bits), strict=True)]
 
     def _truth(self, cell: Cell) -> str:
         """Cells whose result is one bit."""
@@ -460,6 +481,7 @@ class Translation:
         return "\n".join(
             [
                 "#include <cstdint>",
+                SHIFTED,
                 "struct State {", *state, "};",
                 "struct Top {", *top, "};",
                 "static void start(Top &t) {", *start, "}",

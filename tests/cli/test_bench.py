@@ -46,10 +46,8 @@ def test_figures(quick: None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
     first = found["hardware"][0]
     made = bench.made_up("tiny", "small")
     manifest = describe(made, memories(made.params))
-    assert (
-        first["cycles_in_stream"] == manifest["cycles"]["frame_in_stream"]
-        and first["busy"] == manifest["busy"]["frame_in_stream"]
-    )
+    assert first["cycles_in_stream"] == manifest["cycles"]["frame_in_stream"]
+    assert first["busy"] == manifest["busy"]["frame_in_stream"]
     assert 0 < first["bound_cycles"] <= first["cycles_in_stream"] and first["generation_seconds"] > 0
     assert [row["simulator"] for row in found["simulators"]] == ["compiled", "cxxrtl", "icarus", "compiled"]
     assert {"failed" in row for row in found["placed"]} == {True, False}
