@@ -16,7 +16,7 @@ PHOTOS   := $(VENV)/lib/python3*/site-packages/skimage/data
 IMAGE    ?= $(PHOTOS)/astronaut.png $(PHOTOS)/chelsea.png
 
 .DEFAULT_GOAL := help
-.PHONY: help setup icarus sim test test-full bitstream lint format doctor clean distclean
+.PHONY: help setup icarus sim test test-full bitstream bench bench-full lint format doctor clean distclean
 .DELETE_ON_ERROR:
 
 help: ## list the targets
@@ -53,6 +53,14 @@ test-full: $(READY) icarus ## all tests
 
 bitstream: $(READY) ## demo bitstream of MODEL for BOARD (ecp5 = ulx3s-85f, ice40 = icebreaker, upduino), held to its budget
 	$(BIN)/rasca bitstream $(MODEL) --board $(BOARD) -o $(BUILD)/$(BOARD)
+
+bench: $(READY) icarus ## figures of every network on every target, and how fast simulations are, without synthesis
+	@mkdir -p $(BUILD)
+	$(BIN)/rasca bench $(ARGS) -o $(BUILD)/benchmarks.md --json >$(BUILD)/benchmarks.json
+	@cat $(BUILD)/benchmarks.md
+
+bench-full: ARGS += --board $(BOARD)
+bench-full: bench ## and the models in models/ placed and routed for BOARD: a quarter of an hour each
 
 lint: $(READY) ## ruff and mypy
 	$(BIN)/ruff check .

@@ -65,6 +65,10 @@ def engine_for(model: RaScaNet | Int8Model, name: str) -> Engine:
 
 def decide(engine: Engine, photos: Photos, progress: Progress | None = None) -> NDArray[np.int64]:
     """For each photo 1 where the engine's answer is class 1, else 0; ``progress`` is told (done, total) photos."""
+    # An engine that divides the work itself takes all images at once.
+    many = getattr(engine, "many", None)
+    if many is not None:
+        return np.asarray(many(photos.images, progress).argmax(1) == 1, np.int64)
     decisions = []
     for i in range(0, len(photos), BATCH):
         decisions.append(engine(photos.images[i : i + BATCH]).argmax(1) == 1)

@@ -67,6 +67,16 @@ class Lines:
         return self.complete[index]
 
 
+@dataclass(frozen=True)
+class LayerRun:
+    """A layer that ran: from the end of what was before to its own, of which `waited` for rows, features or credit."""
+
+    plan: LayerPlan
+    start: int
+    end: int
+    waited: int
+
+
 class _Engine:
     """An issue sequencer: runs layers one after another. `fetch` is the cycle in which the next one is fetched."""
 
@@ -77,25 +87,34 @@ class _Engine:
         self.fetch = 1
         self.last_tap = 0
         self.writes: list[int] = []
+        self.runs: list[LayerRun] = []
+
+    def note(self, plan: LayerPlan, start: int) -> None:
+        """Puts down a layer that began at `start` and has just ended."""
+        self.runs.append(LayerRun(plan, start, self.fetch, self.fetch - start - plan.cycles))
 
     def run(self, plan: LayerPlan, ready: int = 0) -> int:
         """Runs a layer that may start at cycle `ready` or later; returns its first tap."""
-        first = max(self.fetch + 1 + plan.delay, ready) + 1 + ROW_OVERHEAD
+        start = self.fetch
+        first = max(start + 1 + plan.delay, ready) + 1 + ROW_OVERHEAD
         self.fetch = first + plan.last_pass + plan.pass_cycles + plan.gap
         self.last_tap = self.fetch - plan.gap - 1
+        self.note(plan, start)
         _, times = write_times(plan, self.params)
         self.writes += (first + times).tolist() + (first + pooled_times(plan, self.params)).tolist()
         return first
 
     def run_lines(self, plan: LayerPlan, lines: Lines, row: int, ready: int = 0) -> None:
         """Runs the layer that reads the line buffer from row `row` on; each output row waits for its last input row."""
-        self.fetch = max(self.fetch + 1 + plan.delay, ready) + 1
+        start = self.fetch
+        self.fetch = max(start + 1 + plan.delay, ready) + 1
         for y in range(plan.op.out_rows):
             first = max(self.fetch, lines.row(row + y + plan.op.kernel_height - 1)) + ROW_OVERHEAD
             self.fetch = first + plan.groups * plan.blocks * (plan.pass_cycles + plan.gap)
             last = y == plan.op.out_rows - 1
             if plan.op.frees:
                 lines.freed += [self.fetch] * (plan.op.kernel_height if last else 1)
+        self.note(plan, start)
 
     def drained(self) -> int:
         """First cycle in which nothing that was started is in flight any more."""
@@ -139,11 +158,13 @@ def estimate(
     *,
     start: int = 0,
     lines: Lines | None = None,
+    runs: list[list[LayerRun]] | None = None,
 ) -> list[FrameCycles]:
     """Cycles of each of the first frames of a stream without pauses, from reset.
 
     `ran`: for each frame which of its steps are made, for frames under early termination; all without. `start`: cycles
-    after reset without a pixel. `lines`: another row interface, as that behind a sensor.
+    after reset without a pixel. `lines`: another row interface, as that behind a sensor. `runs`: gets each engine's
+    layers.
     """
     lines = lines or Lines(build, start)
     engines = [_Engine(e) for e in build.engines]
@@ -189,6 +210,8 @@ def estimate(
                 engine.fetch += STEP_OVERHEAD
         if not made[-1]:
             decisions[frame] += termination.LATENCY
+    if runs is not None:
+        runs += [engine.runs for engine in engines]
     return [
         FrameCycles(
             frame_cycles=decided - lines.first_pixel[f],

@@ -18,6 +18,7 @@ from rasca_hw.accelerator import Accelerator
 from rasca_nn.errors import RascaError
 from rasca_nn.int8_file import Int8Model, accumulator_bounds
 from rtl_gen.build import Build, build
+from rtl_gen.collector import resting
 from rtl_gen.energy import energy
 from rtl_gen.estimate import estimate
 from rtl_gen.memory import MemoryUse, memories
@@ -97,7 +98,8 @@ def generate(model_path: Path, target: str, out: Path, *, report: Report = _sile
 def to_verilog(made: Build) -> str:
     """The accelerator as Verilog, without names or places of this machine."""
     os.environ.setdefault("AMARANTH_USE_YOSYS", "builtin")
-    return str(verilog.convert(Accelerator(made.params), name="rasca", emit_src=False, strip_internal_attrs=True))
+    with resting():
+        return str(verilog.convert(Accelerator(made.params), name="rasca", emit_src=False, strip_internal_attrs=True))
 
 
 def describe(made: Build, uses: list[MemoryUse]) -> dict[str, Any]:

@@ -1,4 +1,6 @@
-"""The compiled simulator: Amaranth -> RTLIL -> CXXRTL -> C++ -> a shared library, kept in a cache.
+"""The compiled simulator: Amaranth -> RTLIL -> C++ -> a shared library, kept in a cache.
+
+The C++ comes from :mod:`sim.native`, or from Yosys' CXXRTL, which writes waveforms and is the other's check.
 
 Weights and biases are not compiled in but loaded, so that one library serves every model of the same structure.
 """
@@ -13,6 +15,7 @@ import tempfile
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -20,13 +23,14 @@ import numpy as np
 from amaranth.back import rtlil
 from numpy.typing import NDArray
 
+import rasca_hw
 from fpga.tools import find
-from rasca_hw.counters import REGISTERS
 from rasca_hw.params import AcceleratorParams
-from rasca_hw.rom import banks
-from rasca_hw.serial_tail import bias_lanes, weight_width
-from rasca_hw.spram import BLOCK_BITS, block_contents
 from rasca_nn.errors import RascaError
+from rtl_gen.collector import resting
+from sim.glue import glue, loaded_memories, payload_bytes, register_count
+from sim.native import translate
+from sim.rtlil import read_rtlil
 from sim.split import split_eval
 from sim.top import TracedAccelerator
 
@@ -36,7 +40,15 @@ PASSES = "proc; flatten; opt_expr; opt_clean -purge; opt_merge; opt_expr; opt_cl
 """A net driven in parts, one from another, would be feedback to CXXRTL; hence the last."""
 UNITS = 4
 """Files that are compiled side by side."""
-FLAGS = ("-std=c++17", "-DNDEBUG", "-shared", "-fPIC")
+HARDWARE = Path(rasca_hw.__file__).parent
+SOURCES = tuple(
+    Path(__file__).with_name(name)
+    for name in ("cxxrtl.py", "driver.cc", "glue.py", "native.py", "rtlil.py", "split.py", "top.py")
+)
+# Not for speed: Zig checks for undefined behaviour in what is not optimised.
+FLAGS = ("-std=c++17", "-DNDEBUG", "-shared", "-fPIC", "-w", "-fno-sanitize=undefined")
+# GCC would spend half its time on whether a store may change a register: none does.
+NATIVE_FLAGS = ("--param", "sccvn-max-alias-queries-per-access=1")
 
 
 class SimulationError(RascaError):
@@ -65,11 +77,6 @@ def cache_folder() -> Path:
     return Path(os.environ.get("RASCA_CACHE", "build/simulators"))
 
 
-def register_count(params: AcceleratorParams) -> int:
-    """Counters that are read after each frame."""
-    return len(REGISTERS) + len(params.engines)
-
-
 def _without_weights(params: AcceleratorParams) -> AcceleratorParams:
     return replace(
         params,
@@ -85,114 +92,70 @@ def _without_weights(params: AcceleratorParams) -> AcceleratorParams:
     )
 
 
-def _glue(params: AcceleratorParams) -> str:
-    """The part of the C++ driver that depends on the design."""
-    traces = [(e, g) for e, engine in enumerate(params.engines) for g in range(engine.groups)]
-    columns = params.engines[0].columns
-    lines = [
-        "#include <cstdint>\n#include <vector>",
-        "// An output is a register (wire) or not (value), as the optimiser left it.",
-        "template <size_t N> static const cxxrtl::value<N> &now(const cxxrtl::value<N> &v) { return v; }",
-        "template <size_t N> static const cxxrtl::value<N> &now(const cxxrtl::wire<N> &w) { return w.curr; }",
-        "typedef cxxrtl_design::p_rasca Top;",
-        f"static const int TRACES = {len(traces)}, REGISTERS = {register_count(params)}, WORD_BYTES = {columns};",
-        "struct Write { uint64_t cycle; uint16_t address; uint8_t trace, instruction; uint8_t word[WORD_BYTES]; };",
-        "static bool read_trace(Top &top, int trace, Write &write) {\n    switch (trace) {",
-    ]
-    for i, (e, g) in enumerate(traces):
-        port = f"top.p_trace__{e}__{g}__"
-        lines += [
-            f"    case {i}: if (!now({port}valid).get<bool>()) return false;",
-            f"        write.address = now({port}address).get<uint16_t>();",
-            f"        write.instruction = now({port}instruction).get<uint8_t>();",
-            "        for (int b = 0; b < WORD_BYTES; b++)",
-            f"            write.word[b] = now({port}word).data[b / 4] >> (8 * (b % 4));",
-            "        return true;",
-        ]
-    lines += ["    }\n    return false;\n}"]
-    lines += ["static void load(Top &top, int memory, uint32_t at, const uint8_t *bytes) {\n    switch (memory) {"]
-    for i, (name, words) in enumerate(loaded_memories(params)):
-        engine, memory = name
-        chunks = -(-words.shape[1] // 4)
-        mangled = f"{engine}.{memory}".replace("_", "__").replace(".", "_2e_")
-        item = f"top.memory_p_accelerator_2e_{mangled}.data[at].data[c]"
-        lines += [
-            f"    case {i}: for (int c = 0; c < {chunks}; c++)",
-            f"        {item} = bytes[4 * c] | bytes[4 * c + 1] << 8 | bytes[4 * c + 2] << 16 |",
-            "            (uint32_t)bytes[4 * c + 3] << 24;",
-            "        break;",
-        ]
-    lines += ["    }\n}"]
-    return "\n".join(lines) + "\n"
+def _key(params: AcceleratorParams, *more: str) -> str:
+    """What a simulator is made from, without making it: the hardware's sources stand for the hardware."""
+    digest = hashlib.sha256(repr((params, version("amaranth"), find("yosys").version, *more)).encode())
+    for source in (*sorted(HARDWARE.rglob("*.py")), *SOURCES):
+        digest.update(source.read_bytes())
+    return digest.hexdigest()[:20]
 
 
-def loaded_memories(params: AcceleratorParams) -> list[tuple[tuple[str, str], NDArray[np.uint8]]]:
-    """(engine, memory) and contents, uint8 [words, bytes rounded up to 4]."""
-
-    def packed(values: list[int], bits: int) -> NDArray[np.uint8]:
-        size = -(-bits // 32) * 4
-        raw = b"".join(v.to_bytes(size, "little") for v in values)
-        return np.frombuffer(raw, np.uint8).reshape(-1, size)
-
-    found = []
-    for e in params.engines:
-        if e.broadcast:
-            stores = {
-                "weight_memory": (e.weights[0], weight_width(e)),
-                "drain.biases": (bias_lanes(e), BLOCK_BITS),
-            }
-            for name, (words, width) in stores.items():
-                for block, lanes in block_contents(words, width).items():
-                    found.append(((e.name, f"{name}.{block}"), packed(lanes, BLOCK_BITS)))
-            continue
-        for g in range(e.groups):
-            prefix = f"group{g}" if e.groups > 1 else "group"
-            mask = (1 << e.acc_width) - 1
-            biases = [(bias & mask) | shift << e.acc_width for bias, shift in e.biases[g]]
-            for i, bank in enumerate(banks(e.weights[g])):
-                found.append(((e.name, f"{prefix}_weights.bank{i}"), packed(list(bank), 8 * e.rows)))
-            found.append(((e.name, f"{prefix}_biases"), packed(biases, e.acc_width + 5)))
-    return found
+def to_rtlil(design: Any) -> str:
+    """The design as RTLIL."""
+    with resting():
+        return str(rtlil.convert(design, name="rasca", emit_src=False))
 
 
 def compile_simulator(
-    params: AcceleratorParams, *, vcd: bool = False, brief: bool = False, folder: Path | None = None
+    params: AcceleratorParams,
+    *,
+    vcd: bool = False,
+    native: bool = True,
+    brief: bool = False,
+    folder: Path | None = None,
 ) -> Path:
     """The shared library for these parameters, compiled unless it is in the cache. Raises SimulationError.
 
     Parameters
     ----------
-    vcd : whether it can write a waveform.
-    brief : for a run of less than some 70,000 cycles: compiled in half the processor time, 30 times as slow.
+    vcd : whether it can write a waveform, which only CXXRTL can.
+    native : made by :mod:`sim.native`; by CXXRTL otherwise, a tenth as fast.
+    brief : for a run of some 70,000 cycles at most: compiled quickly, and slow.
     folder : the cache; :func:`cache_folder` by default.
     """
-    text = rtlil.convert(TracedAccelerator(_without_weights(params)), name="rasca", emit_src=False)
-    glue = _glue(params)
-    driver = DRIVER.read_text()
-    tools = (find("yosys").version, *find("c++").command)
-    # Each unit reads the headers again: where one core must do it all, one unit is the quickest.
-    count, flags = (1, (*FLAGS, "-O0")) if brief else (UNITS, (*FLAGS, "-O1"))
-    parts = [text, glue, driver, SPLIT.read_text(), PASSES, *tools, str(count), *flags, str(vcd)]
-    key = hashlib.sha256("\n".join(parts).encode()).hexdigest()[:20]
+    native &= not vcd
+    params = _without_weights(params)
+    # Each unit reads CXXRTL's headers again: where one core must do it all, one unit is the quickest.
+    count = 1 if brief or native else UNITS
+    more = NATIVE_FLAGS if native else ("-DWITH_VCD",) if vcd else ()
+    flags = (*FLAGS, "-O0" if brief else "-O1", *more)
+    compiler = (*find("c++").command, *flags)
     folder = folder or cache_folder()
-    library = folder / f"{key}.so"
+    library = folder / f"{_key(params, str(native), str(count), *compiler)}.so"
     if library.exists():
         return library
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder) as work_name:
         work = Path(work_name)
-        (work / "design.il").write_text(text)
-        script = f"read_rtlil design.il; hierarchy -top rasca; {PASSES}; write_cxxrtl -g{2 if vcd else 0} design.cc"
+        (work / "design.il").write_text(to_rtlil(TracedAccelerator(params)))
+        write = "write_rtlil flat.il" if native else f"write_cxxrtl -g{2 if vcd else 0} design.cc"
+        script = f"read_rtlil design.il; hierarchy -top rasca; {PASSES}; {write}"
         said = _call([*find("yosys").command, "-q", "-p", script], work, "yosys")
         if "feedback" in said:
             raise SimulationError("the design has feedback, for which one evaluation a clock cycle is not enough")
-        units = split_eval((work / "design.cc").read_text(), count)
-        units[0] += glue + driver
-        compiler = [*find("c++").command, *flags, "-I", str(runtime_headers()), *(["-DWITH_VCD"] if vcd else [])]
+        if native:
+            try:
+                units = [translate(read_rtlil((work / "flat.il").read_text()))]
+            except ValueError as error:
+                raise SimulationError(f"the design cannot be simulated natively, only by CXXRTL: {error}") from None
+        else:
+            units = split_eval((work / "design.cc").read_text(), count)
+        units[0] += glue(params, native=native) + DRIVER.read_text()
+        headers = [] if native else ["-I", str(runtime_headers())]
 
         def compile_unit(i: int) -> None:
             (work / f"{i}.cc").write_text(units[i])
-            _call([*compiler, "-c", f"{i}.cc"], work, "the C++ compiler")
+            _call([*compiler, *headers, "-c", f"{i}.cc"], work, "the C++ compiler")
 
         with ThreadPoolExecutor(os.cpu_count()) as pool:
             list(pool.map(compile_unit, range(count)))
@@ -281,8 +244,8 @@ class Simulator:
             raise SimulationError(f"{done} of {frames} results after {limit} cycles")
         classes = self.params.classes
         # Bit-packed payloads, read as bytes: the widths are multiples of four bits only.
-        results = self._collect("results", np.dtype([("bits", "u1", _payload_bytes(36 + 32 * classes))]))
-        confidences = self._collect("confidences", np.dtype([("bits", "u1", _payload_bytes(8 + 32 * classes))]))
+        results = self._collect("results", np.dtype([("bits", "u1", payload_bytes(36 + 32 * classes))]))
+        confidences = self._collect("confidences", np.dtype([("bits", "u1", payload_bytes(8 + 32 * classes))]))
         write = np.dtype(
             [("cycle", "<u8"), ("address", "<u2"), ("trace", "u1"), ("instruction", "u1"),
              ("word", "u1", self.params.engines[0].columns)], align=True,
@@ -300,11 +263,6 @@ class Simulator:
         pointer = getattr(self._lib, f"rasca_{name}")(self._handle, ctypes.byref(size))
         raw = ctypes.string_at(pointer, size.value) if size.value else b""
         return np.frombuffer(raw, dtype)
-
-
-def _payload_bytes(bits: int) -> int:
-    """CXXRTL keeps values in 32-bit chunks."""
-    return -(-bits // 32) * 4
 
 
 def _unpack(raw: NDArray[np.uint8], header: dict[str, int], classes: int) -> NDArray[Any]:

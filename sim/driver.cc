@@ -1,20 +1,13 @@
-// Drives a CXXRTL model of sim.top.TracedAccelerator: pixels in, results, confidences, counters and every written word out.
-// The generated part before this file defines: the model's class `Top`, TRACES, REGISTERS, WORD_BYTES,
-// `load(Top &, int, uint32_t, const uint8_t *)` and `read_trace(Top &, int, Write &)`.
+// Drives a compiled sim.top.TracedAccelerator: pixels in, results, confidences, counters and every written word out.
+// Before this file come the design, of sim/native.py or CXXRTL, and what sim/glue.py says of its ports.
 
 #ifdef WITH_VCD
 #include <cxxrtl/cxxrtl_vcd.h>
 #include <fstream>
 #endif
 
-template <size_t Bits>
-static void append(std::vector<uint8_t> &out, const cxxrtl::value<Bits> &value) {
-    for (size_t i = 0; i < 4 * value.chunks; i++)
-        out.push_back((value.data[i / 4] >> (8 * (i % 4))) & 0xff);
-}
-
 struct Simulation {
-    Top top;
+    Top top{};
     uint64_t cycle = 0;
     std::vector<Write> writes;
     std::vector<uint8_t> results, confidences;
@@ -26,10 +19,10 @@ struct Simulation {
 #endif
 
     // Between `settle` and `edge` every output has the value it has before the rising edge.
-    void settle() { top.eval(); }
+    void settle() { eval(top); }
 
     void edge() {
-        top.commit();
+        commit(top);
 #ifdef WITH_VCD
         if (file.is_open()) {
             vcd.sample(cycle);
@@ -46,6 +39,7 @@ extern "C" {
 
 Simulation *rasca_new(const char *vcd_path) {
     auto *s = new Simulation;
+    start(s->top);
 #ifdef WITH_VCD
     if (vcd_path[0]) {
         cxxrtl::debug_scopes scopes;
@@ -57,11 +51,11 @@ Simulation *rasca_new(const char *vcd_path) {
 #else
     (void)vcd_path;
 #endif
-    s->top.p_rst.set<bool>(true);
+    set_rst(s->top, true);
     s->settle();
     s->edge();
     s->cycle = 0;
-    s->top.p_rst.set<bool>(false);
+    set_rst(s->top, false);
     return s;
 }
 
@@ -74,13 +68,13 @@ void rasca_load(Simulation *s, int memory, uint32_t words, uint32_t stride, cons
 
 // Writes a register, which takes a cycle.
 void rasca_set(Simulation *s, uint32_t address, uint32_t data) {
-    s->top.p_register.set<uint32_t>(address);
-    s->top.p_data.set<uint32_t>(data);
-    s->top.p_write.set<bool>(true);
-    s->top.p_pixels____valid.set<bool>(false);
+    set_register(s->top, address);
+    set_data(s->top, data);
+    set_write(s->top, true);
+    set_pixels__valid(s->top, false);
     s->settle();
     s->edge();
-    s->top.p_write.set<bool>(false);
+    set_write(s->top, false);
 }
 
 // Pixels: r | g << 8 | b << 16 | first << 24 | last << 25, or `1 << 31` for a cycle without one. Runs until `frames` more
@@ -90,27 +84,27 @@ uint32_t rasca_run(Simulation *s, const uint32_t *pixels, uint64_t count, uint32
     uint64_t next = 0, end = s->cycle + limit;
     uint32_t done = 0;
     int reading = -1;
-    top.p_results____ready.set<bool>(true);
-    top.p_confidences____ready.set<bool>(true);
+    set_results__ready(top, true);
+    set_confidences__ready(top, true);
     while (s->cycle < end && (done < frames || reading >= 0)) {
         bool valid = next < count && !(pixels[next] >> 31);
-        top.p_pixels____valid.set<bool>(valid);
+        set_pixels__valid(top, valid);
         if (valid)
-            top.p_pixels____payload.set<uint32_t>(pixels[next] & 0x3ffffff);
+            set_pixels__payload(top, pixels[next] & 0x3ffffff);
         if (reading >= 0)
-            top.p_register.set<uint32_t>(reading < REGISTERS ? reading : 0);
+            set_register(top, reading < REGISTERS ? reading : 0);
         s->settle();
         if (reading > 0)
-            s->counters.push_back(now(top.p_value).get<uint32_t>());
+            s->counters.push_back(get_value(top));
         if (reading >= 0 && ++reading > REGISTERS)
             reading = -1;
-        if (next < count && (!valid || now(top.p_pixels____ready).get<bool>()))
+        if (next < count && (!valid || get_pixels__ready(top)))
             next++;
-        if (now(top.p_confidences____valid).get<bool>()) {
-            append(s->confidences, now(top.p_confidences____payload));
+        if (get_confidences__valid(top)) {
+            append_confidences(top, s->confidences);
         }
-        if (now(top.p_results____valid).get<bool>()) {
-            append(s->results, now(top.p_results____payload));
+        if (get_results__valid(top)) {
+            append_results(top, s->results);
             done++;
             reading = 0;
         }

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-import os
-from concurrent.futures import ThreadPoolExecutor
+import hashlib
+import pickle
+import threading
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -12,21 +14,64 @@ from numpy.typing import NDArray
 
 from rasca_hw.counters import REGISTERS
 from rasca_nn import integer, termination
+from rasca_nn.data import Progress
 from rasca_nn.termination import Rule, Tally
 from rtl_gen.build import Build
 from sim.cxxrtl import Run, SimulationError, Simulator, compile_simulator
 from sim.frames import pixel_stream
 from sim.simulate import cycle_limit, settings
+from sim.spread import spread
+
+PIECE = 8
+"""Photos of a piece of work: a stream of frames from reset on."""
+
+
+@dataclass(frozen=True)
+class Piece:
+    """Photos for one accelerator; `key` tells accelerators apart."""
+
+    build: Build
+    key: str
+    rule: Rule | None
+    images: NDArray[np.uint8]
+
+
+_machines = threading.local()
+"""The simulator that a thread made last, with its key: the next piece is mostly for the same accelerator."""
+
+
+def run_piece(piece: Piece) -> tuple[Run, tuple[NDArray[Any], ...]]:
+    """What the hardware gave, and what the integer model expects: see :meth:`RtlEngine.many`."""
+    key, machine = getattr(_machines, "last", ("", None))
+    if machine is None or key != piece.key:
+        machine = Simulator(piece.build.params, library=compile_simulator(piece.build.params))
+        _machines.last = piece.key, machine
+    pixels = np.concatenate([pixel_stream(image) for image in piece.images])
+    limit = cycle_limit(piece.build, len(piece.images))
+    registers = settings(piece.build.model, piece.rule)
+    run = machine.run(pixels, len(piece.images), limit=limit, trace=False, settings=registers)
+    return run, _expected(piece)
+
+
+def _expected(piece: Piece) -> tuple[NDArray[Any], ...]:
+    """Of the integer model: steps made [B, T], logits [B, T, classes], step of the decision [B], its logits."""
+    images = torch.from_numpy(piece.images)
+    if piece.rule:
+        found = termination.run(piece.build.model, images, piece.rule)
+        return found.ran.numpy(), found.logits.numpy(), found.steps.numpy(), found.final.numpy()
+    logits = integer.step_logits(piece.build.model, images).numpy()
+    return np.ones(logits.shape[:2], bool), logits, np.full(len(logits), logits.shape[1]), logits[:, -1]
 
 
 class RtlEngine:
-    """The compiled accelerator, one on each core, each fed a stream of frames without a reset between them.
+    """The compiled accelerator, one on each core or Dask worker, each fed streams of frames.
 
     Parameters
     ----------
     build : the accelerator to simulate.
     machines : simulators that run side by side; by default as many as there are cores.
     rule : early termination.
+    dask : address of a Dask scheduler, see :func:`sim.spread.spread`.
 
     Members
     -------
@@ -36,28 +81,41 @@ class RtlEngine:
     tally : where the hardware decided.
     """
 
-    def __init__(self, build: Build, machines: int | None = None, rule: Rule | None = None) -> None:
+    def __init__(
+        self, build: Build, machines: int | None = None, rule: Rule | None = None, dask: str | None = None
+    ) -> None:
         self._build = build
         self._rule = rule
+        self._machines = machines
+        self._dask = dask
+        self._key = hashlib.sha256(pickle.dumps(build)).hexdigest()
         self.tally = Tally(build.params.steps)
-        library = compile_simulator(build.params)
-        count = machines or os.cpu_count() or 1
-        self._simulators = [Simulator(build.params, library=library) for _ in range(count)]
+        if dask is None:
+            compile_simulator(build.params)
         self.compared = 0
         self.mismatches = 0
 
     def __call__(self, images: NDArray[np.uint8]) -> NDArray[Any]:
         """Images ``[B, h, w, 3]`` to logits ``[B, classes]``."""
-        shares = np.array_split(images, min(len(images), len(self._simulators)))
-        # Threads, since the simulators are foreign code that leaves Python's lock alone.
-        with ThreadPoolExecutor(len(shares)) as pool:
-            runs = list(pool.map(self._run, self._simulators, shares))
-        ran, logits, steps, final = self._expected(torch.from_numpy(images))
-        confidences = np.concatenate([run.confidences["logits"] for run in runs])
-        results = np.concatenate([run.results for run in runs])
-        counters = np.concatenate([run.counters for run in runs])
-        groups = counters[:, REGISTERS.index("groups")]
-        products = counters[:, len(REGISTERS) :].sum(1)
+        return self.many(images)
+
+    def many(self, images: NDArray[np.uint8], progress: Progress | None = None) -> NDArray[Any]:
+        """Images ``[B, h, w, 3]`` to logits ``[B, classes]``, in pieces that are worked on side by side."""
+        starts = range(0, len(images), PIECE)
+        pieces = (Piece(self._build, self._key, self._rule, np.array(images[i : i + PIECE])) for i in starts)
+        logits = []
+        for run, expected in spread(run_piece, pieces, jobs=self._machines, dask=self._dask):
+            logits.append(self._check(run, expected))
+            if progress:
+                progress(sum(map(len, logits)), len(images))
+        return np.concatenate(logits)
+
+    def _check(self, run: Run, expected: tuple[NDArray[Any], ...]) -> NDArray[Any]:
+        """Compares a piece; returns its logits."""
+        ran, logits, steps, final = expected
+        confidences, results = run.confidences["logits"], run.results
+        groups = run.counters[:, REGISTERS.index("groups")]
+        products = run.counters[:, len(REGISTERS) :].sum(1)
         self.tally.add(results["step"], groups)
         if len(confidences) != ran.sum():
             raise SimulationError(f"{len(confidences)} confidences came where {ran.sum()} were expected")
@@ -65,27 +123,12 @@ class RtlEngine:
         self._compare(results["logits"], final)
         self._compare(results["klass"], final.argmax(1))
         self._compare(results["step"], steps)
-        self._compare(results["errors"], np.zeros(len(images)))
+        self._compare(results["errors"], np.zeros(len(results)))
         self._compare(groups, ran.sum(1))
         if self._rule:
             # Without a rule the next frame's heads may be at work before a frame is decided.
             self._compare(products, ran.sum(1) * sum(engine.products for engine in self._build.engines))
         return np.asarray(results["logits"])
-
-    def _expected(self, images: torch.Tensor) -> tuple[NDArray[Any], ...]:
-        """Of the integer model: steps made [B, T], logits [B, T, classes], step of the decision [B], its logits."""
-        model = self._build.model
-        if self._rule:
-            found = termination.run(model, images, self._rule)
-            return found.ran.numpy(), found.logits.numpy(), found.steps.numpy(), found.final.numpy()
-        logits = integer.step_logits(model, images).numpy()
-        return np.ones(logits.shape[:2], bool), logits, np.full(len(logits), logits.shape[1]), logits[:, -1]
-
-    def _run(self, simulator: Simulator, images: NDArray[np.uint8]) -> Run:
-        pixels = np.concatenate([pixel_stream(image) for image in images])
-        limit = cycle_limit(self._build, len(images))
-        rule = settings(self._build.model, self._rule)
-        return simulator.run(pixels, len(images), limit=limit, trace=False, settings=rule)
 
     def _compare(self, got: NDArray[Any], expected: NDArray[Any]) -> None:
         self.compared += expected.size

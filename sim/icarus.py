@@ -24,6 +24,7 @@ from fpga.tools import find
 from rasca_hw.interfaces import confidence_layout, result_layout
 from rasca_hw.params import AcceleratorParams
 from rasca_nn.errors import RascaError
+from rtl_gen.collector import resting
 from sim.cxxrtl import Run, SimulationError, register_count
 from sim.top import TracedAccelerator
 
@@ -57,7 +58,8 @@ def to_verilog(component: wiring.Component, platform: Platform | None = None) ->
     """The component as Verilog, top module `rasca`; for an ECP5 with the model of its multipliers."""
     # Amaranth asks the environment which Yosys to use; the wheel beside it needs no installation.
     os.environ.setdefault("AMARANTH_USE_YOSYS", "builtin")
-    text = verilog.convert(component, name=TOP, platform=platform, emit_src=False, strip_internal_attrs=True)
+    with resting():
+        text = verilog.convert(component, name=TOP, platform=platform, emit_src=False, strip_internal_attrs=True)
     return text + MULT18X18D.read_text() if platform == ECP5 else text
 
 

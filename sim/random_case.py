@@ -32,7 +32,7 @@ from sim.simulate import Icarus, cycle_limit, settings, traces
 
 Pictures = Literal["zeros", "full", "spike", "checker", "gradient", "noise"]
 """All black, all white, one white pixel, a chess board, a ramp, every byte random; from the simplest on."""
-SIMULATORS = ("cxxrtl", "icarus")
+SIMULATORS = ("compiled", "cxxrtl", "icarus")
 
 
 MAX_SEED = 2**32 - 1
@@ -163,7 +163,7 @@ class Outcome:
         return json.loads(json.dumps(asdict(self)))
 
 
-def run_case(case: Case, simulator: str = "cxxrtl", vcd: Path | None = None) -> Outcome:
+def run_case(case: Case, simulator: str = "compiled", vcd: Path | None = None) -> Outcome:
     """Runs a case through the RTL and compares everything.
 
     A simulation that fails, or hangs, is an outcome; so is a program error in generator or model.
@@ -207,7 +207,8 @@ def _run(made: Build, pictures: NDArray[np.uint8], rule: dict[int, int], simulat
         return Icarus(made).run(pixels, len(pictures), limit=limit, settings=rule)
     # Each case is another design, so that nothing is gained by keeping what was compiled.
     with tempfile.TemporaryDirectory(prefix="rasca-case-") as folder:
-        library = compile_simulator(made.params, vcd=vcd is not None, brief=True, folder=Path(folder))
+        native = simulator == "compiled"
+        library = compile_simulator(made.params, vcd=vcd is not None, native=native, brief=True, folder=Path(folder))
         machine = Simulator(made.params, vcd=vcd, library=library)
         return machine.run(pixels, len(pictures), limit=limit, settings=rule)
 

@@ -236,9 +236,12 @@ class Icarus:
         return run_accelerator(self.build.params, pixels, frames, limit=limit, settings=settings)
 
 
-def compiled(build: Build, vcd: Path | None = None) -> Callable[[], Machine]:
-    """Machines of the compiled simulator, compiled when the first one is made; OSError if `vcd` cannot be written."""
+def compiled(build: Build, vcd: Path | None = None, *, native: bool = True) -> Callable[[], Machine]:
+    """Machines of the compiled simulator, compiled when the first one is made; OSError if `vcd` cannot be written.
+
+    CXXRTL compiles where `native` is not set, and for waveforms.
+    """
     if vcd:
         vcd.open("w").close()
-    library = cache(lambda: compile_simulator(build.params, vcd=vcd is not None))
+    library = cache(lambda: compile_simulator(build.params, vcd=vcd is not None, native=native))
     return lambda: Simulator(build.params, vcd=vcd, library=library())

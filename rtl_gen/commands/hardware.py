@@ -24,7 +24,12 @@ def register(commands: Any) -> None:
     sub = commands.add_parser("sim", help="photos through a generated accelerator, compared with the integer model")
     sub.add_argument("folder", type=Path, help="folder made by rasca generate")
     sub.add_argument("images", nargs="+", type=Path, metavar="IMAGE")
-    sub.add_argument("--simulator", default="cxxrtl", choices=("cxxrtl", "icarus"), help="default cxxrtl (compiled)")
+    sub.add_argument(
+        "--simulator",
+        default="compiled",
+        choices=("compiled", "cxxrtl", "icarus"),
+        help="default compiled, our own translation; cxxrtl is Yosys', a tenth as fast",
+    )
     sub.add_argument("--stream", action="store_true", help="the photos as one stream of frames, not each from reset")
     sub.add_argument("--trace", type=Path, metavar="FILE.vcd", help="waveform; one image, cxxrtl")
     sub.add_argument("--pictures", type=Path, metavar="DIR", help="where the PNGs go; default FOLDER/pictures")
@@ -78,13 +83,14 @@ def sim(args: argparse.Namespace) -> int:
     from sim.simulate import Icarus, compiled, simulate
 
     rule = rule_from(args)
-    if args.trace and (args.simulator != "cxxrtl" or len(args.images) != 1):
+    if args.trace and (args.simulator == "icarus" or len(args.images) != 1):
         raise RascaError("--trace takes one image and --simulator cxxrtl")
     pictures = args.pictures or args.folder / "pictures"
     if pictures.resolve() in {image.resolve().parent for image in args.images}:
         raise RascaError(f"{pictures}: holds the photos themselves; give --pictures another folder")
     build = load_generated(args.folder)
-    machine = compiled(build, args.trace) if args.simulator == "cxxrtl" else partial(Icarus, build)
+    native = args.simulator == "compiled"
+    machine = partial(Icarus, build) if args.simulator == "icarus" else compiled(build, args.trace, native=native)
     with progress(f"simulating on {args.simulator}") as tell:
         found = simulate(build, args.images, machine, tell, stream=args.stream, rule=rule)
     for i, item in enumerate(found):

@@ -39,6 +39,7 @@ def register(commands: Any) -> None:
     sub.add_argument("--limit", type=int, help="only so many photos, spread evenly")
     sub.add_argument("--crops", action="store_true", help="the folder's crops too (crops_labels.csv)")
     sub.add_argument("--target", help=f"for --engine rtl; default {TARGET}")
+    sub.add_argument("--dask", metavar="ADDRESS", help="for --engine rtl: on a Dask cluster, tcp://HOST:PORT; not here")
     add_rule(sub)
     add_json(sub)
     sub.set_defaults(call=evaluate)
@@ -100,6 +101,8 @@ def evaluate(args: argparse.Namespace) -> int:
     rule = rule_from(args)
     if args.target and args.engine != "rtl":
         raise RascaError("--target takes --engine rtl")
+    if args.dask and args.engine != "rtl":
+        raise RascaError("--dask takes --engine rtl")
     model = load_float(args.model) if args.engine == "float" else Int8Model.load(args.model)
     engine: Any = args.engine
     about = {"model": model.hash} if isinstance(model, Int8Model) else {}
@@ -109,7 +112,7 @@ def evaluate(args: argparse.Namespace) -> int:
         from sim.engine import RtlEngine
 
         target = load_target(args.target or TARGET)
-        engine = RtlEngine(build(model, target), rule=rule)
+        engine = RtlEngine(build(model, target), rule=rule, dask=args.dask)
         about["target"] = target.name
     elif rule and isinstance(model, Int8Model):
         engine = TerminatingEngine(model, rule)

@@ -24,6 +24,8 @@ COMMANDS = [
     "explain",
     "generate",
     "sim",
+    "schedule",
+    "bench",
     "fuzz",
     "replay",
     "bitstream",

@@ -28,11 +28,9 @@ SEED = 0
     "number", [pytest.param(n, marks=() if n < QUICK else pytest.mark.slow, id=f"case-{n}") for n in range(ALL)]
 )
 def test_rtl_equals_the_integer_model(number: int) -> None:
-    """Every value of every layer, every result, every cycle. One case in four is compiled, the others run as Verilog,
-    which takes half the time.
-    """
+    """Every value of every layer, every result, every cycle. One in four compiled, the others as Verilog."""
     case = random_case(SEED, number)
-    outcome = run_case(case, "icarus" if number % 4 else "cxxrtl")
+    outcome = run_case(case, "icarus" if number % 4 else "compiled")
     assert outcome.fault is None, f"{outcome.fault}\n{json.dumps(case.to_dict())}"
     assert outcome.compared > 0 and outcome.mismatches == 0
     assert len(outcome.measured) == len(outcome.estimated) == case.frames
