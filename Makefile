@@ -3,6 +3,8 @@ PYTHON   ?= python3
 MODEL    ?= models/released-210x240.int8
 TARGET   ?= ecp5-85f
 BOARD    ?= ecp5
+# uart: photos from a host; camera: an OV7670, see docs/demo.md.
+DEMO     ?= uart
 JOBS     ?= auto
 BUILD    := build
 VENV     := .venv
@@ -51,7 +53,7 @@ test-full: $(READY) icarus ## all tests
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) $(ARGS)
 
 bitstream: $(READY) ## demo bitstream of MODEL for BOARD (ecp5 = ulx3s-85f), held to its budget
-	$(BIN)/rasca bitstream $(MODEL) --board $(BOARD) -o $(BUILD)/$(BOARD)
+	$(BIN)/rasca bitstream $(MODEL) --board $(BOARD) --demo $(DEMO) -o $(BUILD)/$(BOARD)$(DEMO:uart=)
 
 lint: $(READY) ## ruff and mypy
 	$(BIN)/ruff check .

@@ -14,6 +14,21 @@ from amaranth.lib.wiring import Component
 
 from fpga.names import nearest
 from rasca_nn.errors import RascaError
+from rtl_gen.sensor import Sensor
+
+
+@dataclass(frozen=True, kw_only=True)
+class CameraBoard:
+    """What a board needs for the demo with a camera (:mod:`fpga.camera_demo`).
+
+    Parameters
+    ----------
+    sensor : its mode, with the clock that the board gives it.
+    top : as for :class:`Board`.
+    """
+
+    sensor: Callable[[], Sensor]
+    top: Callable[[Component, float], Any]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,6 +46,7 @@ class Board:
     clock : the nearest clock the board can make, in MHz.
     nextpnr : options that name the device.
     program : command that loads the bitstream; the file's name follows.
+    camera : for the demo with a camera, where the board has one.
     """
 
     name: str
@@ -42,6 +58,7 @@ class Board:
     clock: Callable[[float], float]
     nextpnr: tuple[str, ...]
     program: tuple[str, ...]
+    camera: CameraBoard | None = None
 
 
 BOARDS = {"ulx3s-85f": "fpga.boards.ulx3s_85f"}

@@ -15,6 +15,7 @@ def register(commands: Any) -> None:
     sub = commands.add_parser("bitstream", help="demo bitstream of a model for a board, held to its budget")
     sub.add_argument("model", type=Path, help="integer model")
     sub.add_argument("--board", default="ecp5", help="ulx3s-85f, or ecp5, which means the same; default ecp5")
+    sub.add_argument("--demo", default="uart", choices=("uart", "camera"), help="photos over the UART, or a camera")
     sub.add_argument("-o", "--out", required=True, type=Path, help="folder to make")
     sub.add_argument("--target", help="default: the board's own")
     sub.add_argument("--clock", type=float, metavar="MHZ", help="default: the board's own")
@@ -46,7 +47,7 @@ def bitstream(args: argparse.Namespace) -> None:
     from fpga.bitstream import bitstream as build_bitstream
     from fpga.steps import Steps
 
-    options = {"target": args.target, "clock_mhz": args.clock, "baud": args.baud, "seed": args.seed}
+    options = {"demo": args.demo, "target": args.target, "clock_mhz": args.clock, "baud": args.baud, "seed": args.seed}
     with Steps() as steps:
         report, limits = build_bitstream(model, chosen, args.out, steps=steps, **options)
     if args.json:
