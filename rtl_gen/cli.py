@@ -10,7 +10,7 @@ from typing import NoReturn
 
 from fpga.names import nearest
 from rasca_nn.errors import RascaError
-from rtl_gen.commands import ablations, board, cases, count, decisions, hardware, network, program, quantised
+from rtl_gen.commands import ablations, board, camera, cases, count, decisions, hardware, network, program, quantised
 
 
 class _Parser(argparse.ArgumentParser):
@@ -29,7 +29,7 @@ def parser() -> argparse.ArgumentParser:
     """The parser of the whole command line; each subcommand sets ``call`` to its function."""
     top = _Parser(prog="rasca", description="From a RaScaNet to an INT8 FPGA accelerator.", allow_abbrev=False)
     commands = top.add_subparsers(metavar="COMMAND", required=True)
-    for group in (count, network, ablations, quantised, decisions, hardware, cases, board, program):
+    for group in (count, network, ablations, quantised, decisions, hardware, camera, cases, board, program):
         group.register(commands)
     return top
 

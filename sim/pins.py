@@ -5,28 +5,23 @@ As :mod:`sim.cxxrtl`, but with the sensor's clock beside the accelerator's, and 
 
 from __future__ import annotations
 
-import hashlib
 import subprocess
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from amaranth.back import rtlil
 from numpy.typing import NDArray
 
-from fpga.tools import find
 from rasca_hw.camera.front_end import FrontEnd
 from rasca_hw.camera.system import CameraAccelerator
 from rasca_hw.interfaces import result_layout
 from rasca_hw.params import AcceleratorParams
+from sim.bench import compile_bench
 from sim.camera import RESET
-from sim.cxxrtl import PASSES, SPLIT, SimulationError, cache_folder, runtime_headers
-from sim.split import split_eval
+from sim.cxxrtl import SimulationError
 
 DRIVER = Path(__file__).with_suffix(".cc")
-FLAGS = ("-std=c++17", "-O1", "-DNDEBUG", "-w", '-DMODEL="design.cc"')
 ALWAYS = (1, 0)
 
 
@@ -85,24 +80,7 @@ class PinSimulator:
     ) -> None:
         self.params = params
         self.period = round(5e5 / clock_mhz) * 2
-        text = rtlil.convert(CameraAccelerator(front_end, params), name="rasca", emit_src=False)
-        compiler = find("c++").command
-        parts = [text, DRIVER.read_text(), SPLIT.read_text(), PASSES, find("yosys").version, *compiler, *FLAGS]
-        key = hashlib.sha256("\n".join(parts).encode()).hexdigest()[:20]
-        folder = folder or cache_folder()
-        self.program = (folder / f"{key}.pins").resolve()
-        if self.program.exists():
-            return
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=folder) as name:
-            work = Path(name).resolve()
-            (work / "design.il").write_text(text)
-            script = f"read_rtlil design.il; hierarchy -top rasca; {PASSES}; write_cxxrtl -g0 design.cc"
-            _call([*find("yosys").command, "-q", "-p", script], work)
-            (source,) = split_eval((work / "design.cc").read_text(), 1, clocks=True)
-            (work / "design.cc").write_text(source)
-            _call([*compiler, *FLAGS, f"-I{runtime_headers()}", f"-I{work}", "-o", "pins", str(DRIVER)], work)
-            (work / "pins").replace(self.program)
+        self.program = compile_bench(CameraAccelerator(front_end, params), DRIVER, folder=folder)
 
     def run(self, pairs: NDArray[np.uint32], *, reads: tuple[int, int] = ALWAYS, after_us: float = 100) -> PinRun:
         """Plays words (:func:`stream`, :func:`reset`), then goes on without pclk.
@@ -136,10 +114,3 @@ class PinSimulator:
             errors=item.errors.as_bits(),
             logits=tuple(item.logits[c] for c in range(classes)),
         )
-
-
-def _call(command: list[str], folder: Path) -> None:
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
-    if done.returncode:
-        said = (done.stderr or done.stdout).strip().splitlines() or ["no message"]
-        raise SimulationError(f"{Path(command[0]).name} failed while building the simulator: {said[0]}")

@@ -24,7 +24,7 @@ int main(int argc, char **argv) {
     const uint64_t after = std::strtoull(argv[8], nullptr, 10);
     std::FILE *screen = std::fopen(argv[9], "wb");
     if (!screen) return 2;
-    cxxrtl_design::p_top top;
+    cxxrtl_design::p_rasca top;
     // The clocks begin at times that have nothing to do with each other.
     uint64_t time[3] = {half[0], half[1] / 3, half[2] / 5}, sensor = 0, end = UINT64_MAX, cycle = 0;
     bool level[3] = {false, false, false}, pclk = true, pulls = false;

@@ -7,17 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from amaranth.back import rtlil
 from numpy.typing import NDArray
 
 from fpga.camera_demo import CameraDemo
 from fpga.protocol import Reply, ReplyReader
 from fpga.tmds import BITS, CHANNELS, CLOCK, CONTROL, CYCLES
-from fpga.tools import find
 from fpga.video import VideoMode
 from rasca_hw.uart import FRACTION
-from sim.cxxrtl import PASSES, runtime_headers
-from sim.split import split_eval
+from sim.bench import compile_bench
 
 HARNESS = Path(__file__).with_name("demo.cc")
 PIXEL_PS, SHIFT_PS = 40_000, 8_000
@@ -34,19 +31,12 @@ class Seen:
 
 
 class DemoPins:
-    """A compiled demo; `folder` is where."""
+    """A compiled demo; `folder` is for what it writes."""
 
     def __init__(self, demo: CameraDemo, folder: Path) -> None:
         self.demo = demo
         self.folder = folder
-        (folder / "design.il").write_text(rtlil.convert(demo, name="top", emit_src=False))
-        script = f"read_rtlil design.il; hierarchy -top top; {PASSES}; write_cxxrtl -g0 design.cc"
-        subprocess.run([*find("yosys").command, "-q", "-p", script], cwd=folder, check=True)
-        (source,) = split_eval((folder / "design.cc").read_text(), 1, "p_top", clocks=True)
-        (folder / "design.cc").write_text(source)
-        include = [f"-I{runtime_headers()}", f"-I{folder}", f"-I{Path(__file__).parents[2] / 'sim'}"]
-        options = ["-std=c++17", "-O1", "-DNDEBUG", "-w", '-DMODEL="design.cc"', *include]
-        subprocess.run([*find("c++").command, *options, "-o", "demo", str(HARNESS)], cwd=folder, check=True)
+        self.program = compile_bench(demo, HARNESS)
 
     def run(self, pairs: NDArray[np.uint32], *, device: int, wide: bool, after_us: float) -> Seen:
         """The sensor sends `pairs` (:func:`sim.pins.stream`) once it is configured; the bits are of the time behind."""
@@ -54,7 +44,7 @@ class DemoPins:
         sequence = demo.sequence
         registers = sum(not write.pause for write in sequence.writes)
         numbers = [round(1e12 / demo.clock_hz), PIXEL_PS, SHIFT_PS, device, int(wide), registers]
-        command = [self.folder / "demo", *numbers, demo.time / FRACTION, round(after_us * 1e6), self.folder / "bits"]
+        command = [self.program, *numbers, demo.time / FRACTION, round(after_us * 1e6), self.folder / "bits"]
         done = subprocess.run([str(c) for c in command], input=pairs.tobytes(), capture_output=True, check=True)
         lines = [line.split() for line in done.stdout.decode().splitlines()]
         raw = bytes(int(line[1]) for line in lines if line[0] == "byte")
