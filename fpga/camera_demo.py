@@ -5,8 +5,8 @@
        |         `-> the picture ---------^
        `-- scl, sda -- RegisterSequence, once after reset
 
-The packets are those of docs/uart.md: an IDENTITY after reset and after every 64th result, a RESULT for each frame, with
-the accelerator's number of it. Nothing is received.
+The packets are those of docs/uart.md: an IDENTITY after reset and after every 64th result, a RESULT for each frame,
+with the accelerator's number of it. Nothing is received.
 
 LEDs, from 0: 0 person (class 1); 1 no person (class 0); 2 changes with each result; 3 the sensor's registers are
 written; 4 they could not be; 5 the last frame was marked as bad; 6 pixels were lost since reset; 7 blinks about once a

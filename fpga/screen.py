@@ -40,9 +40,7 @@ class Picture(wiring.Component):
     def __init__(self, *, width: int, height: int) -> None:
         self.width = width
         self.height = height
-        super().__init__(
-            {"event": In(Event), "taken": In(1), "address": In(range(width * height)), "colour": Out(8)}
-        )
+        super().__init__({"event": In(Event), "taken": In(1), "address": In(range(width * height)), "colour": Out(8)})
 
     def elaborate(self, platform: Any) -> Module:
         m = Module()

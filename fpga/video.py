@@ -14,7 +14,7 @@ DOMAIN = "pixel"
 
 @dataclass(frozen=True)
 class VideoMode:
-    """Pixels of a line and lines of a frame: (shown, front porch, sync, back porch); both syncs are low in their pulse."""
+    """Pixels of a line and lines of a frame: (shown, front porch, sync, back porch); syncs are low in their pulse."""
 
     horizontal: tuple[int, int, int, int]
     vertical: tuple[int, int, int, int]

@@ -62,6 +62,4 @@ def front_end(
 def register_sequence(sensor: Sensor, clock_hz: float) -> RegisterSequence:
     """Writes the sensor's registers."""
     writes = [Write(max(0, r.address), r.value, pause=r.address < 0) for r in sensor.registers]
-    return RegisterSequence(
-        writes=writes, device=sensor.address, wide=sensor.wide_addresses, clock_hz=clock_hz
-    )
+    return RegisterSequence(writes=writes, device=sensor.address, wide=sensor.wide_addresses, clock_hz=clock_hz)

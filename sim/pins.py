@@ -41,10 +41,13 @@ class Result:
 class PinRun:
     """What a run gave; times in picoseconds.
 
+    latencies : cycles to each result from the end of the last used row at the row interface, and from the window's last
+        pixel as the crop takes it; of those that were read at once.
     spoiled : when frames were found to be wrong. overflow : when that flag changed. resets : of the accelerator.
     """
 
     results: tuple[Result, ...]
+    latencies: tuple[tuple[int, int], ...]
     spoiled: tuple[int, ...]
     overflow: tuple[int, ...]
     resets: tuple[int, ...]
@@ -89,14 +92,21 @@ class PinSimulator:
         """
         arguments = [str(self.program), str(self.period), *map(str, reads), str(round(after_us * 1e6))]
         done = subprocess.run(arguments, input=np.ascontiguousarray(pairs).tobytes(), capture_output=True, check=True)
-        found: dict[str, list[Any]] = {name: [] for name in ("result", "spoiled", "overflow", "reset", "end")}
+        found: dict[str, list[Any]] = {
+            name: [] for name in ("result", "latency", "spoiled", "overflow", "reset", "end")
+        }
         for line in done.stdout.decode().splitlines():
-            name, time, *rest = line.split()
-            found[name].append(self._result(int(time), rest[0]) if name == "result" else int(time))
+            name, first, *rest = line.split()
+            number = int(first)
+            if name == "result":
+                found[name].append(self._result(number, rest[0]))
+            else:
+                found[name].append((number, int(rest[0])) if name == "latency" else number)
         if len(found["end"]) != 1:
             raise SimulationError("the simulation ended early")
         return PinRun(
             results=tuple(found["result"]),
+            latencies=tuple(found["latency"]),
             spoiled=tuple(found["spoiled"]),
             overflow=tuple(found["overflow"]),
             resets=tuple(found["reset"]),

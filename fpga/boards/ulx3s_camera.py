@@ -79,7 +79,8 @@ class CameraTop(Elaboratable):
 
         # `request` hands a resource's subsignals over as ports where each has the direction "-".
         camera = platform.request(
-            "camera", dir=dict.fromkeys(("sda", "scl", "href", "vsync", "pclk", "xclk", "power_down", "reset", "data"), "-")
+            "camera",
+            dir=dict.fromkeys(("sda", "scl", "href", "vsync", "pclk", "xclk", "power_down", "reset", "data"), "-"),
         )
         for name in ("pclk", "vsync", "href", "data"):
             m.submodules[name] = pin = io.Buffer("i", getattr(camera, name))

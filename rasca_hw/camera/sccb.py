@@ -4,9 +4,9 @@
 
 Each byte's ninth bit is the sensor's acknowledge (in SCCB a don't-care bit, so that it need not be looked at). A
 transfer fails if it is not acknowledged, if at any time the bus is not at the level it was set to (so that the sensor
-may have seen something else), or if the sensor holds scl low for too long; it is then ended by a stop and tried again. A sensor that
-had all but the last bits of a failed transfer may write its register with another value until the next try. When the
-tries are used up the sequence ends with `error`. Nothing waits without a limit.
+may have seen something else), or if the sensor holds scl low for too long; it is then ended by a stop and tried again.
+A sensor that had all but the last bits of a failed transfer may write its register with another value until the next
+try. When the tries are used up the sequence ends with `error`. Nothing waits without a limit.
 """
 
 from __future__ import annotations

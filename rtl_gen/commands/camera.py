@@ -52,23 +52,20 @@ def camera(args: argparse.Namespace) -> int:
     rows = [
         (
             frame["image"],
-            frame["label"],
+            f"{frame['label']} ({frame['probability']:.3f})",
             "equal" if frame["equal"] else "NOT EQUAL",
-            frame["latency_cycles"],
-            frame["latency_us"],
-            frame["latency_rows"],
-            frame["hold_us"],
-            frame["total_us"],
+            *(frame[f"{name}_{unit}"] for name in ("from_last_pixel", "latency") for unit in ("cycles", "us", "rows")),
         )
         for frame in report["frames"]
     ]
-    columns = ("photo", "says", "integer model", "cycles", "us", "rows", "held, us", "from last pixel, us")
-    title = f"{report['preset']} behind {report['sensor']} at {report['clock_mhz']:g} MHz"
+    columns = ("photo", "says (class 1)", "integer model", "cycles", "us", "rows", "not held: cycles", "us", "rows")
+    title = f"{report['preset']} behind {report['sensor']}, {report['clock_mhz']:g} MHz, frames in a row"
     print_table(columns, rows, title=title)
-    print(report["real_time"])
-    print("latency: from the end of the last used row at the row interface to the decision, counted in the RTL")
-    if report["overflow"]:
-        print("pixels were lost")
+    print("Times to the result, counted in the RTL: from the last pixel of the last used row as the crop takes it; and")
+    print("without the time that it is held back until the sensor's frame has ended, from the row interface.")
+    print(f"A step has {report['real_time']['margin_percent']:g} % of its time to spare.")
+    if len(report["frames"]) != len(args.images) or report["spoiled"] or report["overflow"]:
+        print(f"{report['results']} results, {report['spoiled']} frames spoiled, overflow: {report['overflow']}")
     return 0 if report["ok"] else 1
 
 
@@ -90,7 +87,7 @@ def faults(args: argparse.Namespace) -> int:
             tell(len(verdicts), args.cases)
     rows = table((v.kind, v.said) for v in verdicts)
     wrong = [v for v in verdicts if not v.ok]
-    total = ("all", *(sum(row[i] for row in rows) for i in range(1, 5)))
+    total = ("all", len(verdicts), *(sum(v.said == said for v in verdicts) for said in ("marked", "exact")), len(wrong))
     columns = ("kind", "cases", "marked", "exact", "wrong")
     if args.json:
         kinds = [dict(zip(columns, row, strict=True)) for row in rows]

@@ -146,7 +146,7 @@ def test_symbols() -> None:
     assert [decode(word) for word in words] == given
     surplus = np.cumsum([2 * word.bit_count() - 10 for word in words])
     assert np.abs(surplus).max() <= 10
-    assert found[1 + len(given) :] == list(CONTROL) + [CONTROL[3]]
+    assert found[1 + len(given) :] == [*CONTROL, CONTROL[3]]
 
 
 @pytest.mark.parametrize("scale", [0.25, 1e-3, 1e-12])
@@ -194,6 +194,3 @@ def test_refused() -> None:
     assert camera is not None
     with pytest.raises(RealTimeError, match="ov7670-qvga"):
         camera_demo_for(tiny().model, load_target("small"), camera.sensor(), clock_hz=4e6, baud=1e5)
-
-
-
