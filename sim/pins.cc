@@ -60,32 +60,37 @@ int main(int argc, char **argv) {
             top.step();
             continue;
         }
-        clk = !clk;
-        top.p_clk.set<bool>(clk);
-        if (clk) {
-            top.step();
-            cycle++;
-        } else {
-            const bool ready = cycle % (on + off) < on;
-            top.p_results____ready.set<bool>(ready);
-            top.p_rst.set<bool>(reset || cycle < 2);
-            top.step();
-            if (ready && top.p_results____valid.get<bool>()) {
-                const auto &payload = now(top.p_results____payload);
-                std::printf("result %llu ", (unsigned long long)clk_time);
-                for (size_t i = payload.chunks; i-- > 0;) std::printf("%08x", payload.data[i]);
-                std::printf("\n");
-                told = 4;
-            }
-            if (told && !--told)
-                std::printf("latency %u %u\n", now(top.p_value).get<uint32_t>(), now(top.p_latency).get<uint32_t>());
-            if (top.p_spoiled.get<bool>()) std::printf("spoiled %llu\n", (unsigned long long)clk_time);
-            if (top.p_overflow.get<bool>() != overflow) {
-                overflow = !overflow;
-                std::printf("overflow %llu\n", (unsigned long long)clk_time);
-            }
-        }
         clk_time += clk_half;
+        if (clk) {
+            // Nothing happens at a falling edge; that there was one is all the model must know.
+            clk = false;
+            top.p_clk.set<bool>(false);
+            top.prev_p_clk.set<bool>(false);
+            continue;
+        }
+        clk = true;
+        cycle++;
+        const bool ready = cycle % (on + off) < on;
+        top.p_results____ready.set<bool>(ready);
+        top.p_rst.set<bool>(reset || cycle < 3);
+        top.p_clk.set<bool>(true);
+        top.eval(nullptr);
+        // The outputs as they are at this edge.
+        if (ready && top.p_results____valid.get<bool>()) {
+            const auto &payload = now(top.p_results____payload);
+            std::printf("result %llu ", (unsigned long long)clk_time);
+            for (size_t i = payload.chunks; i-- > 0;) std::printf("%08x", payload.data[i]);
+            std::printf("\n");
+            told = 4;
+        }
+        if (told && !--told)
+            std::printf("latency %u %u\n", now(top.p_value).get<uint32_t>(), now(top.p_latency).get<uint32_t>());
+        if (top.p_spoiled.get<bool>()) std::printf("spoiled %llu\n", (unsigned long long)clk_time);
+        if (top.p_overflow.get<bool>() != overflow) {
+            overflow = !overflow;
+            std::printf("overflow %llu\n", (unsigned long long)clk_time);
+        }
+        top.commit();
     }
     std::printf("end %llu\n", (unsigned long long)clk_time);
 }
