@@ -160,7 +160,7 @@ def reset(bad: Bad) -> None:
 
 def unread(bad: Bad) -> None:
     """Results that are read for one cycle in many."""
-    bad.reads = (1, int(bad.rng.integers(1, 60)) * 1000)
+    bad.reads = (1, int(bad.rng.integers(1, 25)) * 1000)
     bad.about = f"{bad.reads[1]} cycles"
     bad.harmless, bad.marked = bad.image, False
 

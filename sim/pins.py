@@ -75,15 +75,21 @@ class PinSimulator:
     ----------
     front_end, params : the design; `front_end` is used up.
     clock_mhz : of the accelerator.
-    folder : where programs are kept; :func:`sim.cxxrtl.cache_folder` by default.
+    folder, optimise : see :func:`sim.bench.compile_bench`.
     """
 
     def __init__(
-        self, front_end: FrontEnd, params: AcceleratorParams, *, clock_mhz: float, folder: Path | None = None
+        self,
+        front_end: FrontEnd,
+        params: AcceleratorParams,
+        *,
+        clock_mhz: float,
+        folder: Path | None = None,
+        optimise: int = 1,
     ) -> None:
         self.params = params
         self.period = round(5e5 / clock_mhz) * 2
-        self.program = compile_bench(CameraAccelerator(front_end, params), DRIVER, folder=folder)
+        self.program = compile_bench(CameraAccelerator(front_end, params), DRIVER, folder=folder, optimise=optimise)
 
     def run(self, pairs: NDArray[np.uint32], *, reads: tuple[int, int] = ALWAYS, after_us: float = 100) -> PinRun:
         """Plays words (:func:`stream`, :func:`reset`), then goes on without pclk.
