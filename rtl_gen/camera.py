@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from rasca_hw.camera.crop import FACTORS, Crop, Hold
 from rasca_hw.camera.dvp import DEPTH, Dvp
 from rasca_hw.camera.front_end import FrontEnd
-from rasca_hw.camera.sccb import RegisterSequence, Write
+from rasca_hw.camera.sccb import BUS_HZ, MIN_QUARTER, RegisterSequence, Write
 from rasca_nn.config import RaScaNetConfig
 from rtl_gen.sensor import Sensor, SensorError
 
@@ -60,6 +60,9 @@ def front_end(
 
 
 def register_sequence(sensor: Sensor, clock_hz: float) -> RegisterSequence:
-    """Writes the sensor's registers."""
+    """Writes the sensor's registers, on a slower bus where the clock is too slow for the usual one."""
+    bus_hz = min(BUS_HZ, clock_hz / (4 * MIN_QUARTER))
     writes = [Write(max(0, r.address), r.value, pause=r.address < 0) for r in sensor.registers]
-    return RegisterSequence(writes=writes, device=sensor.address, wide=sensor.wide_addresses, clock_hz=clock_hz)
+    return RegisterSequence(
+        writes=writes, device=sensor.address, wide=sensor.wide_addresses, clock_hz=clock_hz, bus_hz=bus_hz
+    )

@@ -14,10 +14,12 @@ from fpga.bars import Bars
 from fpga.bitstream import camera_demo_for
 from fpga.boards import board
 from fpga.camera_demo import CameraDemo
-from fpga.protocol import Identity, Kind
+from fpga.host import BoardError
+from fpga.protocol import IDENTITY, Identity, Kind, result
 from fpga.screen import GREEN, MARGIN, RED, TRACK, ZOOM, Screen
-from fpga.tmds import CONTROL, Encoder
+from fpga.tmds import BITS, CHANNELS, CONTROL, Encoder, Serializer
 from fpga.video import VGA, VideoMode
+from fpga.watch import watch
 from rasca_hw.camera.sccb import RegisterSequence, Write
 from rasca_nn import integer
 from rtl_gen.realtime import RealTimeError
@@ -27,6 +29,7 @@ from sim.pins import stream
 from tests.camera.demo_pins import DemoPins, decode, picture, symbols
 from tests.camera.small import front_end, photo, small
 from tests.camera.test_system import CLOCK_MHZ, expected, sent, tiny
+from tests.fpga.board_model import packet
 
 SENSOR, WINDOW = small("ov7670-qvga", 36, 24, 10), Window(2, 3, 1, 32, 20)
 MODE = VideoMode((72, 5, 9, 7), (48, 2, 2, 4))
@@ -149,6 +152,40 @@ def test_symbols() -> None:
     assert found[1 + len(given) :] == [*CONTROL, CONTROL[3]]
 
 
+@pytest.mark.parametrize("late", [0, 1, 3, 5, 7])
+def test_serializer(late: int) -> None:
+    """Whatever the phase between the two clocks, each symbol leaves whole, once, in its order."""
+    rng = np.random.default_rng(late)
+    given = rng.integers(0, 1 << BITS, (30, CHANNELS)).tolist()
+    found: list[int] = []
+
+    async def send(ctx: Any) -> None:
+        for row in given:
+            for i, symbol in enumerate(row):
+                ctx.set(unit.symbols[i], symbol)
+            await ctx.tick("pixel")
+
+    async def receive(ctx: Any) -> None:
+        for _ in range(5 * len(given) + 20):
+            _, _, *pairs = await ctx.tick("shift").sample(*unit.tmds)
+            found.append(sum(int(pair) << 2 * i for i, pair in enumerate(pairs)))
+
+    unit = Serializer()
+    top = Module()
+    top.submodules.unit = unit
+    top.domains += [ClockDomain("pixel"), ClockDomain("shift")]
+    simulator = Simulator(top)
+    simulator.add_clock(40e-9, domain="pixel")
+    simulator.add_clock(8e-9, phase=4e-9 + late * 1e-9, domain="shift")
+    simulator.add_testbench(send)
+    simulator.add_testbench(receive)
+    simulator.run()
+    sent = symbols(np.array(found[10:], np.uint8)).tolist()
+    start = given.index(sent[0])
+    assert start < 6
+    assert sent[: len(given) - start] == given[start:]
+
+
 @pytest.mark.parametrize("scale", [0.25, 1e-3, 1e-12])
 def test_bars(scale: float) -> None:
     """The length is the probability's, also at and beside the thresholds, and where logits are at their limits."""
@@ -194,3 +231,33 @@ def test_refused() -> None:
     assert camera is not None
     with pytest.raises(RealTimeError, match="ov7670-qvga"):
         camera_demo_for(tiny().model, load_target("small"), camera.sensor(), clock_hz=4e6, baud=1e5)
+
+
+class Raw:
+    """A port on which these bytes come, some at a time, and then nothing."""
+
+    def __init__(self, raw: bytes) -> None:
+        self.raw = raw
+
+    def read(self, size: int) -> bytes:
+        part, self.raw = self.raw[:7], self.raw[7:]
+        return part
+
+
+def test_watch(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Results from the first identity on, with their probability; then an error that says what to look at."""
+    identity = Identity(20, 32, 2, 1, 0.5)
+    head = packet(Kind.IDENTITY, IDENTITY.pack(**identity.values(), frame=0))
+    answers = [
+        packet(
+            Kind.RESULT, result(2).pack(**{"frame": n, "class": 1, "step": 4, "errors": n, "logit0": 0, "logit1": 2})
+        )
+        for n in range(3)
+    ]
+    monkeypatch.setattr("fpga.watch.QUIET_S", 0.01)
+    stream_of = watch(Raw(answers[0] + head + answers[1] + b"noise" + answers[2]))
+    found = [next(stream_of), next(stream_of)]
+    assert [(d.image, d.klass, d.errors) for d in found] == [("1", 1, 1), ("2", 1, 2)]
+    assert found[0].probability == pytest.approx(1 / (1 + exp(-1)))
+    with pytest.raises(BoardError, match="is the camera connected"):
+        next(stream_of)
