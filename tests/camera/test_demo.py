@@ -230,7 +230,7 @@ def test_refused() -> None:
     camera = board("ecp5").camera
     assert camera is not None
     with pytest.raises(RealTimeError, match="ov7670-qvga"):
-        camera_demo_for(tiny().model, load_target("small"), camera.sensor(), clock_hz=4e6, baud=1e5)
+        camera_demo_for(tiny().model, load_target("small"), camera.sensor(), clock_hz=1e5, baud=1e4)
 
 
 class Raw:
