@@ -185,8 +185,8 @@ def check_real_time(found: RealTime) -> RealTime:
     clock = found.clock_mhz * found.step_cycles / found.group_cycles
     if found.step_cycles > found.group_cycles:
         too_slow = (
-            f"a step takes {found.step_cycles} cycles at {found.clock_mhz:g} MHz, and {found.sensor} sends its rows in "
-            f"{found.group_cycles}, {-found.margin:.1f} % less"
+            f"a step takes {found.step_cycles} cycles at {found.clock_mhz:g} MHz, {-found.margin:.1f} % more than the "
+            f"{found.group_cycles} in which {found.sensor} sends its rows"
         )
     else:
         too_slow = (

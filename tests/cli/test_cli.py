@@ -23,10 +23,13 @@ COMMANDS = [
     "explain",
     "generate",
     "sim",
+    "camera",
+    "faults",
     "fuzz",
     "replay",
     "bitstream",
     "run",
+    "watch",
     "doctor",
     "program",
 ]
