@@ -26,7 +26,7 @@ from sim.faults import KINDS, FaultCase, draw, judge
 from sim.pins import PinSimulator
 from sim.sccb import KIND as SCCB
 from sim.sccb import SccbSimulator
-from sim.small_camera import photo, small
+from sim.small_camera import photo, to_scale
 
 CLOCK_MHZ = 60
 """A step then takes 93 % of the time that the sensor gives it."""
@@ -64,7 +64,7 @@ class Campaign:
         made = build(model, load_target("small"))
         config = model.config
         self.model: Int8Model = model
-        self.sensor = replace(small(SENSORS[0], config.width + 4, config.height + 4), pclk_mhz=24)
+        self.sensor = replace(to_scale(SENSORS[0], config.width + 4, config.height + 4), pclk_mhz=24)
         where = Placement(2, 2, 1)
         self.window = Window(where.left, where.top, where.factor, config.width, config.height)
         unit = change(front_end(self.sensor, config, where))

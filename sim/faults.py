@@ -119,8 +119,8 @@ def vsync(bad: Bad) -> None:
     bad.about = f"part {part}, clock {at}, {length} clocks"
     bad.parts[part] = bad.parts[part].copy()
     bad.parts[part][at : at + length] ^= VSYNC
-    # Behind the last line it ends the frame a little early.
-    bad.marked = part <= bad.sensor.height
+    # Behind the last line's pixels it ends the frame a little early.
+    bad.marked = part < bad.sensor.height or (part == bad.sensor.height and at < bad.length)
     bad.harmless = None if bad.marked else bad.image
 
 

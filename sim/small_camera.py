@@ -26,6 +26,21 @@ def small(name: str, width: int, height: int, gap: int = 10) -> Sensor:
     )
 
 
+def to_scale(name: str, width: int, height: int, gap: int = 10) -> Sensor:
+    """Likewise, but between frames as many of its lines as the data sheet's timing has."""
+    sensor, made = load_sensor(name), small(name, width, height, gap)
+
+    def clocks(whole: int) -> int:
+        return round(whole * made.line_clocks / sensor.line_clocks)
+
+    return replace(
+        made,
+        blank_clocks=clocks(sensor.blank_clocks),
+        before_clocks=clocks(sensor.before_clocks),
+        after_clocks=clocks(sensor.after_clocks),
+    )
+
+
 def photo(sensor: Sensor, seed: int) -> Image:
     """Patches of colour with noise: neighbouring frames, lines and columns differ."""
     rng = np.random.default_rng(seed)
