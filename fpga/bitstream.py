@@ -112,7 +112,8 @@ def bitstream(
     limits = budget.budget(name, model.config.name) if target in (None, board.target) else {}
     if clock_mhz is not None and not 0 < clock_mhz < math.inf:
         raise RascaError(f"the clock must be a positive number of MHz, not {clock_mhz:g}")
-    clock = board.clock(board.clock_mhz if clock_mhz is None else clock_mhz)
+    own = board.camera.clock_mhz if demo == "camera" and board.camera else board.clock_mhz
+    clock = board.clock(own if clock_mhz is None else clock_mhz)
     mapped = load_target(target or board.target)
     top = board.top
     made: Demo | CameraDemo

@@ -24,10 +24,12 @@ class CameraBoard:
     Parameters
     ----------
     sensor : its mode, with the clock that the board gives it.
+    clock_mhz : by default; the accelerator need only keep up with the sensor.
     top : as for :class:`Board`.
     """
 
     sensor: Callable[[], Sensor]
+    clock_mhz: float
     top: Callable[[Component, float], Any]
 
 

@@ -110,4 +110,4 @@ class CameraTop(Elaboratable):
         return m
 
 
-CAMERA = CameraBoard(sensor=ov7670, top=CameraTop)
+CAMERA = CameraBoard(sensor=ov7670, clock_mhz=60.0, top=CameraTop)
