@@ -4,6 +4,8 @@ BOARD    ?= ecp5
 # What fits the board.
 MODEL    ?= models/released-$(if $(filter ice40 icebreaker upduino,$(BOARD)),105x120,210x240).int8
 TARGET   ?= ecp5-85f
+# uart: photos from a host; camera: an OV7670, see docs/demo.md.
+DEMO     ?= uart
 JOBS     ?= auto
 BUILD    := build
 VENV     := .venv
@@ -52,7 +54,7 @@ test-full: $(READY) icarus ## all tests
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) $(ARGS)
 
 bitstream: $(READY) ## demo bitstream of MODEL for BOARD (ecp5 = ulx3s-85f, ice40 = icebreaker, upduino), held to its budget
-	$(BIN)/rasca bitstream $(MODEL) --board $(BOARD) -o $(BUILD)/$(BOARD)
+	$(BIN)/rasca bitstream $(MODEL) --board $(BOARD) --demo $(DEMO) -o $(BUILD)/$(BOARD)$(DEMO:uart=)
 
 bench: $(READY) icarus ## figures of every network on every target, and how fast simulations are, without synthesis
 	@mkdir -p $(BUILD)

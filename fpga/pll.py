@@ -65,21 +65,35 @@ class Ecp5Pll(wiring.Component):
     ----------
     input_mhz : frequency of `clock_in`.
     settings : from :func:`dividers`.
+    slower : a second clock with so many times the period of `clock_out`; 0 for none.
 
     Members
     -------
-    clock_in, clock_out : clocks.
-    locked : `clock_out` is stable; asynchronous.
+    clock_in, clock_out, slow_out : clocks.
+    locked : they are stable; asynchronous.
     """
 
-    def __init__(self, *, input_mhz: float, settings: PllDividers) -> None:
+    def __init__(self, *, input_mhz: float, settings: PllDividers, slower: int = 0) -> None:
+        if not 0 <= slower * settings.output <= DIVIDER:
+            raise ValueError(f"slower must be 0 to {DIVIDER // settings.output}, not {slower!r}")
         self.input_mhz = input_mhz
         self.settings = settings
-        super().__init__({"clock_in": In(1), "clock_out": Out(1), "locked": Out(1)})
+        self.slower = slower
+        super().__init__({"clock_in": In(1), "clock_out": Out(1), "slow_out": Out(1), "locked": Out(1)})
 
     def elaborate(self, platform: Any) -> Module:
         m = Module()
         loop = Signal()
+        slow: dict[str, Any] = {}
+        if self.slower:
+            slow = {
+                "a_FREQUENCY_PIN_CLKOS2": f"{self.settings.clock_mhz / self.slower:g}",
+                "p_CLKOS2_ENABLE": "ENABLED",
+                "p_CLKOS2_DIV": self.settings.output * self.slower,
+                "p_CLKOS2_CPHASE": 0,
+                "p_CLKOS2_FPHASE": 0,
+                "o_CLKOS2": self.slow_out,
+            }
         m.submodules.pll = Instance(
             "EHXPLLL",
             ("a", "FREQUENCY_PIN_CLKI", f"{self.input_mhz:g}"),
@@ -119,5 +133,6 @@ class Ecp5Pll(wiring.Component):
             o_CLKOP=loop,
             o_CLKOS=self.clock_out,
             o_LOCK=self.locked,
+            **slow,
         )
         return m

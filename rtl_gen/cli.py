@@ -14,6 +14,7 @@ from rtl_gen.commands import (
     ablations,
     bench,
     board,
+    camera,
     cases,
     count,
     decisions,
@@ -41,7 +42,20 @@ def parser() -> argparse.ArgumentParser:
     """The parser of the whole command line; each subcommand sets ``call`` to its function."""
     top = _Parser(prog="rasca", description="From a RaScaNet to an INT8 FPGA accelerator.", allow_abbrev=False)
     commands = top.add_subparsers(metavar="COMMAND", required=True)
-    for group in (count, network, ablations, quantised, decisions, hardware, schedule, cases, board, program, bench):
+    for group in (
+        count,
+        network,
+        ablations,
+        quantised,
+        decisions,
+        hardware,
+        schedule,
+        camera,
+        cases,
+        board,
+        program,
+        bench,
+    ):
         group.register(commands)
     return top
 

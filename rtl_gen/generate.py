@@ -18,10 +18,13 @@ from rasca_hw.accelerator import Accelerator
 from rasca_nn.errors import RascaError
 from rasca_nn.int8_file import Int8Model, accumulator_bounds
 from rtl_gen.build import Build, build
+from rtl_gen.camera import place
 from rtl_gen.collector import resting
 from rtl_gen.energy import energy
 from rtl_gen.estimate import estimate
 from rtl_gen.memory import MemoryUse, memories
+from rtl_gen.realtime import report_real_time
+from rtl_gen.sensor import load_sensor
 from rtl_gen.target import load_target, target_from_dict
 
 MANIFEST, VERILOG, MODEL, TARGET, LISTING = "manifest.json", "rasca.v", "model.int8", "target.json", "program.txt"
@@ -37,12 +40,22 @@ def _silent(step: int, steps: int, name: str) -> None:
     """No progress."""
 
 
-def generate(model_path: Path, target: str, out: Path, *, report: Report = _silent) -> dict[str, Any]:
+def generate(
+    model_path: Path,
+    target: str,
+    out: Path,
+    *,
+    sensor: str | None = None,
+    clock_mhz: float | None = None,
+    report: Report = _silent,
+) -> dict[str, Any]:
     """Writes `out`: rasca.v, memories/*.hex, program.txt, manifest.json, model.int8 and target.json; returns the
     manifest.
 
     The same input gives the same bytes. The folder appears whole or not at all; an existing one is replaced only if it
-    came from here. Raises RascaError for a model or target that cannot be used, or a model that does not fit.
+    came from here. With a sensor's name the manifest says how the accelerator, at that clock or the target's, stands to
+    it. Raises RascaError for a model or target that cannot be used, a model that does not fit, or an accelerator that
+    does not keep up with the sensor.
     """
     names = (
         "read the model",
@@ -71,6 +84,10 @@ def generate(model_path: Path, target: str, out: Path, *, report: Report = _sile
     uses = memories(made.params, made.target)
     begin()
     manifest = describe(made, uses)
+    if sensor is not None:
+        chosen = load_sensor(sensor)
+        where = vars(place(chosen, model.config))
+        manifest["camera"] = report_real_time(made, chosen, **where, clock_mhz=clock_mhz)
     begin()
     text = to_verilog(made)
     manifest["hashes"] = {"model": model.hash, VERILOG: hashlib.sha256(text.encode()).hexdigest()}

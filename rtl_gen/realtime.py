@@ -11,6 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from fractions import Fraction
 from math import ceil
+from typing import Any
 
 from rasca_hw.camera.dvp import DEPTH
 from rasca_hw.lines import COLOURS
@@ -33,7 +34,7 @@ class RealTimeError(RascaError):
 class RealTime:
     """How an accelerator stands to a sensor.
 
-    group_cycles : cycles in which the sensor sends the rows of a group.
+    line_cycles, group_cycles : cycles in which the sensor sends a line, and the rows of a group.
     step_cycles : cycles a step takes in a stream without pauses, rounded up.
     margin : share of the group's time that is left, in per cent; negative where only the blanking makes up for it.
     waiting, depth : the most events that wait in the FIFO, and how many may.
@@ -42,6 +43,7 @@ class RealTime:
 
     sensor: str
     clock_mhz: float
+    line_cycles: float
     group_cycles: int
     step_cycles: int
     margin: float
@@ -52,6 +54,11 @@ class RealTime:
     @property
     def latency_us(self) -> float:
         return self.latency / self.clock_mhz
+
+    @property
+    def latency_rows(self) -> float:
+        """In lines of the sensor."""
+        return self.latency / self.line_cycles
 
     @property
     def fits(self) -> bool:
@@ -136,6 +143,7 @@ def real_time(
     return RealTime(
         sensor=sensor.name,
         clock_mhz=float(clock),
+        line_cycles=float(sensor.line_clocks * ratio),
         group_cycles=int(group),
         step_cycles=step,
         margin=float(100 * (1 - step / group)),
@@ -145,6 +153,39 @@ def real_time(
     )
 
 
+def report_real_time(
+    build: Build, sensor: Sensor, *, left: int, top: int, factor: int, clock_mhz: float | None = None
+) -> dict[str, Any]:
+    """What the manifest says about a sensor. Raises RealTimeError where the accelerator does not keep up with it; with
+    early termination switched on it may need longer, which is reported only.
+    """
+    found, rule = (
+        real_time(build, sensor, left=left, top=top, factor=factor, clock_mhz=clock_mhz, rule=rule)
+        for rule in (False, True)
+    )
+    check_real_time(found)
+    return {
+        "sensor": sensor.name,
+        "window": {"left": left, "top": top, "factor": factor},
+        "clock_mhz": found.clock_mhz,
+        "frames_per_second": round(sensor.frames_per_second, 2),
+        "group_cycles": found.group_cycles,
+        "step_cycles": found.step_cycles,
+        "margin_percent": round(found.margin, 2),
+        "fifo": {"waiting": found.waiting, "depth": found.depth},
+        "latency": {
+            "cycles": found.latency,
+            "us": round(found.latency_us, 2),
+            "rows": round(found.latency_rows, 2),
+        },
+        "early_termination": {
+            "keeps_up": rule.fits,
+            "step_cycles": rule.step_cycles,
+            "margin_percent": round(rule.margin, 2),
+        },
+    }
+
+
 def check_real_time(found: RealTime) -> RealTime:
     """Returns it, or raises RealTimeError where pixels would be lost."""
     if found.fits:
@@ -152,8 +193,8 @@ def check_real_time(found: RealTime) -> RealTime:
     clock = found.clock_mhz * found.step_cycles / found.group_cycles
     if found.step_cycles > found.group_cycles:
         too_slow = (
-            f"a step takes {found.step_cycles} cycles at {found.clock_mhz:g} MHz, and {found.sensor} sends its rows in "
-            f"{found.group_cycles}, {-found.margin:.1f} % less"
+            f"a step takes {found.step_cycles} cycles at {found.clock_mhz:g} MHz, {-found.margin:.1f} % more than the "
+            f"{found.group_cycles} in which {found.sensor} sends its rows"
         )
     else:
         too_slow = (

@@ -6,7 +6,8 @@
 // the period of its clock of pclk in ps; the pins change at its begin, and pclk rises in its middle. A period of 0 is no
 // clock: from then on the accelerator's reset is as RESET says, and a cycle passes. Standard output, one line each:
 // "result TIME PAYLOAD" (hexadecimal, highest digit first), "spoiled TIME", "overflow TIME" (its level changed), "reset
-// TIME" (for a period of 0) and at last "end TIME".
+// TIME" (for a period of 0), "latency CYCLES CYCLES" some cycles behind each result (from the end of the last used row at
+// the row interface, and from the window's last pixel) and at last "end TIME".
 
 #include MODEL
 
@@ -27,6 +28,8 @@ int main(int argc, char **argv) {
     uint64_t clk_time = clk_half, pclk_time = 0, end = UINT64_MAX, cycle = 0;
     uint32_t word[2] = {0, 0};
     bool clk = false, pclk = true, overflow = false, reset = false;
+    unsigned told = 0;
+    top.p_register.set<uint32_t>(6);  // latency, see rasca_hw/counters.py
     top.p_confidences____ready.set<bool>(true);
     top.p_rst.set<bool>(true);
     top.step();
@@ -57,29 +60,37 @@ int main(int argc, char **argv) {
             top.step();
             continue;
         }
-        clk = !clk;
-        top.p_clk.set<bool>(clk);
-        if (clk) {
-            top.step();
-            cycle++;
-        } else {
-            const bool ready = cycle % (on + off) < on;
-            top.p_results____ready.set<bool>(ready);
-            top.p_rst.set<bool>(reset || cycle < 2);
-            top.step();
-            if (ready && top.p_results____valid.get<bool>()) {
-                const auto &payload = now(top.p_results____payload);
-                std::printf("result %llu ", (unsigned long long)clk_time);
-                for (size_t i = payload.chunks; i-- > 0;) std::printf("%08x", payload.data[i]);
-                std::printf("\n");
-            }
-            if (top.p_spoiled.get<bool>()) std::printf("spoiled %llu\n", (unsigned long long)clk_time);
-            if (top.p_overflow.get<bool>() != overflow) {
-                overflow = !overflow;
-                std::printf("overflow %llu\n", (unsigned long long)clk_time);
-            }
-        }
         clk_time += clk_half;
+        if (clk) {
+            // Nothing happens at a falling edge; that there was one is all the model must know.
+            clk = false;
+            top.p_clk.set<bool>(false);
+            top.prev_p_clk.set<bool>(false);
+            continue;
+        }
+        clk = true;
+        cycle++;
+        const bool ready = cycle % (on + off) < on;
+        top.p_results____ready.set<bool>(ready);
+        top.p_rst.set<bool>(reset || cycle < 3);
+        top.p_clk.set<bool>(true);
+        top.eval(nullptr);
+        // The outputs as they are at this edge.
+        if (ready && top.p_results____valid.get<bool>()) {
+            const auto &payload = now(top.p_results____payload);
+            std::printf("result %llu ", (unsigned long long)clk_time);
+            for (size_t i = payload.chunks; i-- > 0;) std::printf("%08x", payload.data[i]);
+            std::printf("\n");
+            told = 4;
+        }
+        if (told && !--told)
+            std::printf("latency %u %u\n", now(top.p_value).get<uint32_t>(), now(top.p_latency).get<uint32_t>());
+        if (top.p_spoiled.get<bool>()) std::printf("spoiled %llu\n", (unsigned long long)clk_time);
+        if (top.p_overflow.get<bool>() != overflow) {
+            overflow = !overflow;
+            std::printf("overflow %llu\n", (unsigned long long)clk_time);
+        }
+        top.commit();
     }
     std::printf("end %llu\n", (unsigned long long)clk_time);
 }

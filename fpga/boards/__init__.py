@@ -16,6 +16,23 @@ from fpga.flows import Flow
 from fpga.names import nearest
 from fpga.protocol import BAUD
 from rasca_nn.errors import RascaError
+from rtl_gen.sensor import Sensor
+
+
+@dataclass(frozen=True, kw_only=True)
+class CameraBoard:
+    """What a board needs for the demo with a camera (:mod:`fpga.camera_demo`).
+
+    Parameters
+    ----------
+    sensor : its mode, with the clock that the board gives it.
+    clock_mhz : by default; the accelerator need only keep up with the sensor.
+    top : as for :class:`Board`.
+    """
+
+    sensor: Callable[[], Sensor]
+    clock_mhz: float
+    top: Callable[[Component, float], Any]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,6 +53,7 @@ class Board:
     program : command that brings a build onto the board; the file's name follows.
     baud : of the UART by default: the clock should be a multiple of it.
     quad : the flash's lines DQ2 and DQ3 are wired, too.
+    camera : for the demo with a camera, where the board has one.
     """
 
     name: str
@@ -50,6 +68,7 @@ class Board:
     program: tuple[str, ...]
     baud: int = BAUD
     quad: bool = False
+    camera: CameraBoard | None = None
 
 
 BOARDS = {

@@ -11,6 +11,7 @@ from amaranth.lib.wiring import Component
 from amaranth_boards.ulx3s import ULX3S_85F_Platform
 
 from fpga.boards import Board
+from fpga.boards.ulx3s_camera import CAMERA
 from fpga.flows import ECP5
 from fpga.pll import Ecp5Pll, dividers
 
@@ -59,4 +60,5 @@ BOARD = Board(
     flow=ECP5,
     nextpnr=("--85k", "--package", "CABGA381", "--speed", "6"),
     program=("openFPGALoader", "--board", "ulx3s"),
+    camera=CAMERA,
 )

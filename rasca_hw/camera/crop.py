@@ -65,6 +65,7 @@ class Crop(wiring.Component):
     events : from the sensor; ready is low while a pixel waits, or while a spoiled group is filled at the frame's end.
     pixels : exactly `height` rows of `width` for a good frame.
     spoiled : 1 for a cycle in which a frame is found to be wrong.
+    filled : 1 for a cycle in which the window's last pixel has come; it may be held back, see `hold`.
 
     Raises
     ------
@@ -100,7 +101,12 @@ class Crop(wiring.Component):
         self.width, self.height, self.rows = width, height, rows
         self.hold = hold
         super().__init__(
-            {"events": In(stream.Signature(Event)), "pixels": Out(stream.Signature(Pixel)), "spoiled": Out(1)}
+            {
+                "events": In(stream.Signature(Event)),
+                "pixels": Out(stream.Signature(Pixel)),
+                "spoiled": Out(1),
+                "filled": Out(1),
+            }
         )
 
     def elaborate(self, platform: Any) -> Module:
@@ -191,6 +197,7 @@ class Crop(wiring.Component):
                         with m.If(complete):
                             with m.If(column == self.width - 1):
                                 m.d.sync += held.eq(mean)
+                                m.d.comb += self.filled.eq(final)
                             with m.Else():
                                 give(mean, ~opened, 0)
                     with m.Elif(event.kind == Kind.LINE):

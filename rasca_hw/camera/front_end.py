@@ -15,6 +15,7 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 from ..interfaces import Pixel
 from .crop import Crop
 from .dvp import DOMAIN, Dvp
+from .interfaces import Event
 
 
 class FrontEnd(wiring.Component):
@@ -23,7 +24,8 @@ class FrontEnd(wiring.Component):
     pclk, vsync, href, data : pins of the sensor; the domain of pclk is made here and reset with `sync`.
     pixels : for the accelerator.
     overflow : pixels were lost since reset, because the accelerator was too slow; see :class:`~.dvp.Dvp`.
-    spoiled : 1 for a cycle in which a frame is found to be wrong.
+    spoiled, filled : of the :class:`~.crop.Crop`.
+    event, taken : what the crop takes of the whole frame, for those who show it; nothing waits for them.
     """
 
     def __init__(self, dvp: Dvp, crop: Crop, *, falling: bool = False) -> None:
@@ -40,6 +42,9 @@ class FrontEnd(wiring.Component):
                 "pixels": Out(stream.Signature(Pixel)),
                 "overflow": Out(1),
                 "spoiled": Out(1),
+                "filled": Out(1),
+                "event": Out(Event),
+                "taken": Out(1),
             }
         )
 
@@ -59,5 +64,8 @@ class FrontEnd(wiring.Component):
             dvp.data.eq(self.data),
             self.overflow.eq(dvp.overflow),
             self.spoiled.eq(crop.spoiled),
+            self.filled.eq(crop.filled),
+            self.event.eq(dvp.events.payload),
+            self.taken.eq(dvp.events.valid & dvp.events.ready),
         ]
         return m

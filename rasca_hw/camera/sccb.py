@@ -3,9 +3,10 @@
     ROM -> entry -> symbols (start, bits, stop), four quarters each -> scl, sda (open drain)
 
 Each byte's ninth bit is the sensor's acknowledge (in SCCB a don't-care bit, so that it need not be looked at). A
-transfer fails if it is not acknowledged, if the bus does not follow (a 1 that reads as 0), or if the sensor holds scl
-low for too long; it is then tried again, after nine clocks that free a sensor stuck in a transfer. When the tries
-are used up the sequence ends with `error`. Nothing waits without a limit.
+transfer fails if it is not acknowledged, if at any time the bus is not at the level it was set to (so that the sensor
+may have seen something else), or if the sensor holds scl low for too long; it is then ended by a stop and tried again.
+A sensor that had all but the last bits of a failed transfer may write its register with another value until the next
+try. When the tries are used up the sequence ends with `error`. Nothing waits without a limit.
 """
 
 from __future__ import annotations
@@ -25,7 +26,10 @@ STRETCH_S = 1e-3
 """How long a sensor may hold scl low."""
 MIN_QUARTER = 8
 """Clock cycles of a quarter of a bit: what comes back from the pins is some cycles late."""
-RECOVERY_BITS = 9
+RECOVERY_CLOCKS = 9
+"""A sensor stuck in a transfer holds sda no longer."""
+STOP = ((0, 0), (1, 0), (1, 0), (1, 1))
+"""(scl, sda) in the quarters of a stop."""
 RELEASED = Const(1, 1)
 """The bit in which the sensor acknowledges."""
 VALUE_BITS = 20
@@ -158,6 +162,12 @@ class RegisterSequence(wiring.Component):
         # Cycles in which scl is released and not high yet do not count.
         m.d.comb += [waits.eq(~self.scl_low & ~scl.level & (phase != 0)), tick.eq((timer == 0) & ~waits)]
         failure = Signal()
+        # scl has been at the level it was set to: from then on it must stay there. sda as it was when scl rose.
+        was_high, was_low, steady = Signal(), Signal(), Signal()
+        m.d.sync += [
+            was_high.eq(~self.scl_low & (was_high | scl.level)),
+            was_low.eq(self.scl_low & (was_low | ~scl.level)),
+        ]
         left_us = Signal(VALUE_BITS)
 
         def quarters(levels: Sequence[tuple[Any, Any]]) -> None:
@@ -172,6 +182,9 @@ class RegisterSequence(wiring.Component):
                     m.d.comb += failure.eq(1)
             with m.If(tick):
                 m.d.sync += [timer.eq(self.quarter - 1), phase.eq(phase + 1), held.eq(0)]
+            strays = Mux(self.scl_low, scl.level & (was_low | tick), ~scl.level & was_high)
+            with m.If(strays & ~recovering):
+                m.d.comb += failure.eq(1)
 
         def next_state(name: str) -> None:
             """At the end of a symbol."""
@@ -189,11 +202,11 @@ class RegisterSequence(wiring.Component):
             with m.State("Fetch"):
                 # The ROM's output is there a cycle later.
                 m.d.sync += [timer.eq(self.quarter - 1), phase.eq(0), held.eq(0)]
-                m.d.sync += [recovering.eq(1), bits.eq(~0), left.eq(RECOVERY_BITS), ninth.eq(0)]
+                m.d.sync += [recovering.eq(1), left.eq(RECOVERY_CLOCKS)]
                 m.next = "Entry"
             with m.State("Entry"):
                 m.d.sync += left_us.eq(value)
-                m.next = "Bits"
+                m.next = "Free"
                 with m.If(entry.data[-1]):
                     m.d.sync += timer.eq(self.microsecond - 1)
                     m.next = "Pause"
@@ -205,6 +218,15 @@ class RegisterSequence(wiring.Component):
                     m.next = "Next"
                 with m.Elif(timer == 0):
                     m.d.sync += [timer.eq(self.microsecond - 1), left_us.eq(left_us - 1)]
+            with m.State("Free"):
+                # A stop; and again, where the sensor held sda low so that it was none.
+                quarters(STOP)
+                with m.If(tick & (phase == 3)):
+                    m.d.sync += left.eq(left - 1)
+                    with m.If(sda.level | (left == 1)):
+                        m.next = "Start"
+                with m.If(failure):
+                    m.next = "Failed"
             with m.State("Start"):
                 m.d.sync += [recovering.eq(0), bits.eq(frame), left.eq(count), ninth.eq(0)]
                 quarters([(1, 1), (1, 1), (1, 0), (0, 0)])
@@ -214,10 +236,14 @@ class RegisterSequence(wiring.Component):
             with m.State("Bits"):
                 bit = bits[-1]
                 quarters([(0, bit), (1, bit), (1, bit), (0, bit)])
-                with m.If(tick & (phase == 2) & ~recovering):
-                    with m.If(ninth == 8):
-                        m.d.comb += failure.eq(sda.level & self.check_ack)
-                    with m.Elif(bit & ~sda.level):
+                with m.If(tick & (phase == 0)):
+                    m.d.sync += steady.eq(sda.level)
+                # From scl's rise on, and behind its fall unless the sensor may take sda there for its acknowledge.
+                with m.If((phase != 0) & (was_high | (phase == 3))):
+                    if self.check_ack:
+                        with m.If((ninth == 8) & (phase != 3) & (sda.level | steady)):
+                            m.d.comb += failure.eq(1)
+                    with m.If((ninth != 8) & ((phase != 3) | (ninth != 7)) & (sda.level != bit)):
                         m.d.comb += failure.eq(1)
                 with m.If(tick & (phase == 3)):
                     m.d.sync += [bits.eq(bits << 1), left.eq(left - 1), ninth.eq(Mux(ninth == 8, 0, ninth + 1))]
@@ -226,11 +252,10 @@ class RegisterSequence(wiring.Component):
                 with m.Elif(failure):
                     m.next = "Failed"
             with m.State("Stop"):
-                quarters([(0, 0), (1, 0), (1, 0), (1, 1)])
-                with m.If(recovering):
-                    next_state("Start")
-                with m.Else():
-                    next_state("Next")
+                quarters(STOP)
+                with m.If((tick & (phase == 3) & ~sda.level) | (was_high & (phase != 3) & sda.level)):
+                    m.d.comb += failure.eq(1)
+                next_state("Next")
             with m.State("Next"):
                 m.d.sync += [tries.eq(0), index.eq(index + 1)]
                 m.next = "Fetch"
@@ -238,7 +263,8 @@ class RegisterSequence(wiring.Component):
                     m.d.sync += [self.busy.eq(0), self.done.eq(1), index.eq(index)]
                     m.next = "Idle"
             with m.State("Failed"):
-                m.d.sync += [self.scl_low.eq(0), self.sda_low.eq(0), tries.eq(tries + 1)]
+                # scl stays where it is: another edge would be another bit.
+                m.d.sync += [self.sda_low.eq(0), tries.eq(tries + 1)]
                 m.next = "Fetch"
                 with m.If(tries == self.retries):
                     m.d.sync += [self.busy.eq(0), self.error.eq(1)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from amaranth.hdl import Module
+from amaranth.hdl import Module, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
@@ -20,6 +20,7 @@ class CameraAccelerator(wiring.Component):
     pclk, vsync, href, data, overflow, spoiled : see :class:`~rasca_hw.camera.front_end.FrontEnd`.
     results, confidences, register, value, write, data_in : see :class:`~rasca_hw.accelerator.Accelerator`; `data_in`
         is its `data`.
+    latency : cycles from the window's last pixel, as the crop takes it, to the last result.
     """
 
     def __init__(self, front_end: FrontEnd, params: AcceleratorParams) -> None:
@@ -39,6 +40,7 @@ class CameraAccelerator(wiring.Component):
                 "value": Out(32),
                 "write": In(1),
                 "data_in": In(32),
+                "latency": Out(32),
             }
         )
 
@@ -58,4 +60,10 @@ class CameraAccelerator(wiring.Component):
             accelerator.write.eq(self.write),
             accelerator.data.eq(self.data_in),
         ]
+        running, before = Signal(32), Signal()
+        m.d.sync += [running.eq(running + 1), before.eq(accelerator.results.valid)]
+        with m.If(front_end.filled):
+            m.d.sync += running.eq(1)
+        with m.If(accelerator.results.valid & ~before):
+            m.d.sync += self.latency.eq(running)
         return m

@@ -15,6 +15,7 @@ def register(commands: Any) -> None:
     sub = commands.add_parser("bitstream", help="demo bitstream of a model for a board, held to its budget")
     sub.add_argument("model", type=Path, help="integer model")
     sub.add_argument("--board", default="ecp5", help="ulx3s-85f (ecp5), icebreaker (ice40) or upduino; default ecp5")
+    sub.add_argument("--demo", default="uart", choices=("uart", "camera"), help="photos over the UART, or a camera")
     sub.add_argument("-o", "--out", required=True, type=Path, help="folder to make")
     sub.add_argument("--target", help="default: the board's own")
     sub.add_argument("--clock", type=float, metavar="MHZ", help="default: the board's own")
@@ -29,6 +30,13 @@ def register(commands: Any) -> None:
     sub.add_argument("--baud", type=int, default=BAUD, help=f"default {BAUD}")
     add_json(sub)
     sub.set_defaults(call=run)
+
+    sub = commands.add_parser("watch", help="print what a board with the camera demo decides, until interrupted")
+    sub.add_argument("--port", required=True, help="serial port, for example /dev/ttyUSB0")
+    sub.add_argument("--baud", type=int, default=BAUD, help=f"default {BAUD}")
+    sub.add_argument("--frames", type=int, metavar="N", help="end after so many")
+    add_json(sub)
+    sub.set_defaults(call=watch)
 
     sub = commands.add_parser("doctor", help="which tools are found, and how to install the others")
     add_json(sub)
@@ -46,7 +54,7 @@ def bitstream(args: argparse.Namespace) -> None:
     from fpga.bitstream import bitstream as build_bitstream
     from fpga.steps import Steps
 
-    options = {"target": args.target, "clock_mhz": args.clock, "baud": args.baud, "seed": args.seed}
+    options = {"demo": args.demo, "target": args.target, "clock_mhz": args.clock, "baud": args.baud, "seed": args.seed}
     with Steps() as steps:
         report, limits = build_bitstream(model, chosen, args.out, steps=steps, **options)
     if args.json:
@@ -74,6 +82,26 @@ def run(args: argparse.Namespace) -> int:
         rows = [(d.image, d.klass, d.probability, d.step, d.errors, d.seconds) for d in decisions]
         print_table(columns, rows, title=f"model {host.identity.model:08x} on {args.port}")
     return int(any(decision.errors for decision in decisions))
+
+
+def watch(args: argparse.Namespace) -> None:
+    """A line a frame; with --json an object a line."""
+    import json
+    from itertools import islice
+
+    from fpga.host import open_port
+    from fpga.watch import watch as decisions
+    from rasca_nn.errors import RascaError
+
+    if args.frames is not None and args.frames < 1:
+        raise RascaError(f"--frames must be 1 or more, not {args.frames}")
+    for found in islice(decisions(open_port(args.port, args.baud)), args.frames):
+        if args.json:
+            about = {"frame": int(found.image), "class": found.klass, "probability": found.probability}
+            print(json.dumps({**about, "errors": found.errors, "seconds": found.seconds}), flush=True)
+        else:
+            marked = f", marked: errors {found.errors}" if found.errors else ""
+            print(f"{found.image:>5}  class {found.klass}, {found.probability:.3f}{marked}", flush=True)
 
 
 def doctor(args: argparse.Namespace) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 from functools import partial
-from math import isnan
+from math import inf, isnan
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,8 @@ def register(commands: Any) -> None:
     sub.add_argument("model", type=Path, help="integer model (.int8)")
     sub.add_argument("--target", default="ecp5-85f", help="built-in target or .toml file; default ecp5-85f")
     sub.add_argument("-o", "--out", required=True, type=Path, help="folder to make")
+    sub.add_argument("--sensor", help="built-in sensor or .toml file that it must keep up with")
+    sub.add_argument("--clock", type=float, metavar="MHZ", help="behind the sensor; default: the target's")
     add_json(sub)
     sub.set_defaults(call=generate)
 
@@ -41,10 +43,14 @@ def register(commands: Any) -> None:
 def generate(args: argparse.Namespace) -> None:
     """Generate and show the estimates."""
     from fpga.steps import Steps
+    from rasca_nn.errors import RascaError
     from rtl_gen.generate import generate as generate_folder
 
+    if args.clock is not None and not (args.sensor and 0 < args.clock < inf):
+        raise RascaError(f"--clock takes --sensor and a positive number of MHz, not {args.clock:g}")
+    options = {"sensor": args.sensor, "clock_mhz": args.clock}
     with Steps() as steps:
-        manifest = generate_folder(args.model, args.target, args.out, report=steps.begin)
+        manifest = generate_folder(args.model, args.target, args.out, **options, report=steps.begin)
     if args.json:
         print_json(manifest)
         return
@@ -62,6 +68,25 @@ def generate(args: argparse.Namespace) -> None:
         *_energy(manifest.get("energy")),
     ]
     print_table(("", "estimate"), rows, title=f"{manifest['preset']} on {manifest['target']}: {args.out}")
+    if "camera" in manifest:
+        _show_camera(manifest["camera"])
+
+
+def _show_camera(found: dict[str, Any]) -> None:
+    """How the accelerator stands to the sensor."""
+    rule, latency = found["early_termination"], found["latency"]
+    rows = [
+        ("cycles in which the sensor sends the rows of a step", found["group_cycles"]),
+        ("cycles of a step, at worst", found["step_cycles"]),
+        ("margin, %", found["margin_percent"]),
+        ("margin with early termination, %", rule["margin_percent"] if rule["keeps_up"] else "does not keep up"),
+        ("pixels that wait, of those that can", f"{found['fifo']['waiting']} of {found['fifo']['depth']}"),
+        ("cycles from the last row to the decision", latency["cycles"]),
+        ("us", latency["us"]),
+        ("rows of the sensor", latency["rows"]),
+    ]
+    title = f"{found['sensor']}, {found['frames_per_second']:g} frames a second, at {found['clock_mhz']:g} MHz"
+    print_table(("", "real time"), rows, title=title)
 
 
 def _energy(found: dict[str, Any] | None) -> list[tuple[str, Any]]:

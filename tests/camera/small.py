@@ -1,8 +1,7 @@
-"""A small sensor of each kind, and a front end for it."""
+"""A front end for a small sensor, and what the row interface makes of its pixels."""
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,25 +11,12 @@ from rasca_hw.camera.crop import Crop, Hold
 from rasca_hw.camera.dvp import Dvp
 from rasca_hw.camera.front_end import FrontEnd
 from rasca_hw.interfaces import Errors
-from rtl_gen.sensor import Sensor, load_sensor
-from sim.camera import Image, Window
+from rtl_gen.sensor import Sensor
+from sim.camera import Window
 from sim.frames import FIRST, LAST
+from sim.small_camera import photo, small
 
-
-def small(name: str, width: int, height: int, gap: int = 10) -> Sensor:
-    """The sensor with another size, and short blanking: `gap` clocks behind each line, two lines between frames."""
-    sensor = load_sensor(name)
-    line = width * sensor.format.value.clocks + gap
-    return replace(
-        sensor,
-        width=width,
-        height=height,
-        line_clocks=line,
-        blank_clocks=line,
-        before_clocks=line,
-        after_clocks=max(1, line // 4),
-        registers=(),
-    )
+__all__ = ["crop_for", "front_end", "given_frames", "photo", "pixel_words", "small"]
 
 
 def crop_for(window: Window, width: int, height: int, rows: int, hold: Hold) -> Crop:
@@ -58,14 +44,6 @@ def front_end(sensor: Sensor, window: Window, rows: int, *, hold: Hold = Hold.FR
     )
     crop = crop_for(window, sensor.width, sensor.height, rows, hold)
     return FrontEnd(dvp, crop, falling=sensor.falling)
-
-
-def photo(sensor: Sensor, seed: int) -> Image:
-    """Patches of colour with noise: neighbouring frames, lines and columns differ."""
-    rng = np.random.default_rng(seed)
-    patches = rng.integers(0, 256, (-(-sensor.height // 6), -(-sensor.width // 6), 3))
-    smooth = patches.repeat(6, 0).repeat(6, 1)[: sensor.height, : sensor.width]
-    return np.clip(smooth * rng.uniform(0.2, 1.2) + rng.normal(0, 20, smooth.shape), 0, 255).astype(np.uint8)
 
 
 def given_frames(pixels: NDArray[Any], window: Window, rows_a_group: int) -> list[tuple[int, NDArray[Any]]]:

@@ -101,6 +101,6 @@ def test_released(name: str) -> None:
     images = [image[: sensor.height, : sensor.width] for image in images]
     words = sent(sensor, images)
     periods = jitter(len(words), 1e6 / sensor.pclk_mhz, 0.1, np.random.default_rng(1))
-    run = simulator(made, sensor, window).run(stream(words, periods))
+    run = simulator(made, sensor, window).run(stream(words, periods), after_us=1000)
     assert [(r.frame, r.errors) for r in run.results] == [(0, 0), (1, 0)]
     assert [r.logits for r in run.results] == expected(made, sensor, window, images)

@@ -26,10 +26,13 @@ COMMANDS = [
     "sim",
     "schedule",
     "bench",
+    "camera",
+    "faults",
     "fuzz",
     "replay",
     "bitstream",
     "run",
+    "watch",
     "doctor",
     "program",
 ]

@@ -1,0 +1,105 @@
+"""`rasca camera`: photos in a row as a sensor sends them, at an accelerator's pins, against the integer model."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from rasca_nn import integer
+from rasca_nn.data import load_image
+from rasca_nn.errors import RascaError
+from rtl_gen.camera import front_end, place
+from rtl_gen.generate import MANIFEST, load_generated
+from rtl_gen.realtime import report_real_time
+from rtl_gen.sensor import load_sensor
+from sim.camera import Window, frame_end, frame_pins, jitter, seen
+from sim.pins import PinSimulator, stream
+from sim.simulate import probability
+
+DEFAULT_SENSOR = "ov7670-qvga"
+
+
+def run_camera(
+    folder: Path,
+    images: Sequence[Path],
+    *,
+    sensor: str | None = None,
+    clock_mhz: float | None = None,
+    jitter_share: float = 0.1,
+    seed: int = 1,
+) -> dict[str, Any]:
+    """The report; "ok" where every result equals the integer model's on the same crop, and nothing was lost.
+
+    Parameters
+    ----------
+    folder : made by `rasca generate`; `sensor` and `clock_mhz` are its, unless given.
+    jitter_share, seed : of pclk's periods.
+
+    Raises
+    ------
+    RascaError
+        For a folder, photo or sensor that cannot be used, or an accelerator that does not keep up.
+    """
+    made = load_generated(folder)
+    behind = json.loads((folder / MANIFEST).read_text()).get("camera", {})
+    chosen = load_sensor(sensor or behind.get("sensor", DEFAULT_SENSOR))
+    clock = clock_mhz or behind.get("clock_mhz", made.target.clock_mhz)
+    if not 0 < clock < 1000:
+        raise RascaError(f"the clock must be more than 0 and less than 1000 MHz, not {clock:g}")
+    config = made.model.config
+    where = place(chosen, config)
+    real_time = report_real_time(made, chosen, **vars(where), clock_mhz=clock)
+    window = Window(where.left, where.top, where.factor, config.width, config.height)
+
+    photos = [load_image(path, chosen.height, chosen.width) for path in images]
+    words = np.concatenate([*(part for photo in photos for part in frame_pins(chosen, photo)), frame_end(chosen)])
+    periods = jitter(len(words), 1e6 / chosen.pclk_mhz, jitter_share, np.random.default_rng(seed))
+    machine = PinSimulator(front_end(chosen, config, where), made.params, clock_mhz=clock)
+    run = machine.run(stream(words, periods), after_us=100 + 3 * real_time["latency"]["us"])
+
+    crops = np.stack([window.apply(seen(chosen, photo)) for photo in photos])
+    expected = integer.run(made.model, torch.from_numpy(crops))[-1]["classifier.output"].numpy()
+    line_cycles = chosen.line_clocks * clock / chosen.pclk_mhz
+
+    def times(cycles: int, name: str) -> dict[str, Any]:
+        return {
+            f"{name}_cycles": cycles,
+            f"{name}_us": round(cycles / clock, 2),
+            f"{name}_rows": round(cycles / line_cycles, 2),
+        }
+
+    frames = []
+    for path, result, wanted, (latency, whole) in zip(images, run.results, expected, run.latencies, strict=False):
+        frames.append(
+            {
+                "image": str(path),
+                "class": result.klass,
+                "label": "person" if result.klass == 1 else "no person",
+                "probability": round(float(probability(made.model, np.array(result.logits))), 6),
+                "logits": list(result.logits),
+                "expected_logits": wanted.tolist(),
+                "errors": result.errors,
+                "equal": result.errors == 0 and list(result.logits) == wanted.tolist(),
+                **times(latency, "latency"),
+                **times(whole, "from_last_pixel"),
+            }
+        )
+    complete = len(frames) == len(run.results) == len(images)
+    return {
+        "preset": config.name,
+        "sensor": chosen.name,
+        "clock_mhz": clock,
+        "pclk_mhz": chosen.pclk_mhz,
+        "jitter": jitter_share,
+        "real_time": real_time,
+        "frames": frames,
+        "results": len(run.results),
+        "spoiled": len(run.spoiled),
+        "overflow": bool(run.overflow),
+        "ok": complete and all(frame["equal"] for frame in frames) and not run.overflow and not run.spoiled,
+    }

@@ -1,0 +1,97 @@
+// Drives a CXXRTL model of fpga.camera_demo.CameraDemo at its pins: the sensor's words in, what comes on the UART, the
+// control bus, the LEDs and the screen's pairs out. MODEL is the model.
+//
+// Arguments: period of `sync`, of `pixel` and of `shift` in ps; the sensor's address and whether its registers have wide
+// ones; registers that must be written before the sensor sends; cycles of `sync` a UART bit; ps to go on after the last
+// word; a file for the screen's bits of that time, a byte a cycle of `shift` (blue, green, red, clock from the lowest
+// pair on). Standard input: pairs of 32 bits, a word (sim/camera.py) and the period of its clock of pclk in ps.
+// Standard output, a line each: "register ADDRESS VALUE", "byte VALUE", at last "leds VALUE".
+
+#include MODEL
+
+#include <cstdio>
+#include <cstdlib>
+
+#include "control_slave.h"
+
+int main(int argc, char **argv) {
+    if (argc != 10) return 2;
+    const uint64_t half[3] = {std::strtoull(argv[1], nullptr, 10) / 2, std::strtoull(argv[2], nullptr, 10) / 2,
+                              std::strtoull(argv[3], nullptr, 10) / 2};
+    ControlSlave slave(std::atoi(argv[4]), std::atoi(argv[5]));
+    const size_t wanted = std::atoi(argv[6]);
+    const double bit = std::atof(argv[7]);
+    const uint64_t after = std::strtoull(argv[8], nullptr, 10);
+    std::FILE *screen = std::fopen(argv[9], "wb");
+    if (!screen) return 2;
+    cxxrtl_design::p_rasca top;
+    // The clocks begin at times that have nothing to do with each other.
+    uint64_t time[3] = {half[0], half[1] / 3, half[2] / 5}, sensor = 0, end = UINT64_MAX, cycle = 0;
+    bool level[3] = {false, false, false}, pclk = true, pulls = false;
+    uint32_t word[2] = {0, 0};
+    double sample = -1;
+    unsigned bits = 0, byte = 0;
+    size_t told = 0;
+    top.step();
+    for (;;) {
+        const bool sends = slave.written.size() >= wanted && end == UINT64_MAX;
+        int next = 0;
+        for (int i = 1; i < 3; i++)
+            if (time[i] < time[next]) next = i;
+        if (time[next] >= end) break;
+        if (!sends) sensor = time[0];
+        if (sends && sensor <= time[next]) {
+            if (pclk) {
+                if (std::fread(word, 4, 2, stdin) != 2) {
+                    end = sensor + after;
+                    continue;
+                }
+                top.p_data.set<uint32_t>(word[0] & 0xff);
+                top.p_href.set<bool>(word[0] >> 8 & 1);
+                top.p_vsync.set<bool>(word[0] >> 9 & 1);
+            }
+            pclk = !pclk;
+            sensor += word[1] / 2;
+            top.p_pclk.set<bool>(pclk);
+            top.step();
+            continue;
+        }
+        time[next] += half[next];
+        level[next] = !level[next];
+        const bool rises = level[next];
+        if (next == 1) top.p_pixel__clk.set<bool>(rises);
+        if (next == 2) top.p_shift__clk.set<bool>(rises);
+        if (next == 0) top.p_clk.set<bool>(rises);
+        top.step();
+        if (next == 2 && rises && end != UINT64_MAX) {
+            unsigned pairs = 0;
+            pairs |= top.p_tmds____0.get<unsigned>() | top.p_tmds____1.get<unsigned>() << 2;
+            pairs |= top.p_tmds____2.get<unsigned>() << 4 | top.p_tmds____3.get<unsigned>() << 6;
+            std::fputc(pairs, screen);
+        }
+        if (next != 0 || !rises) continue;
+        cycle++;
+        const bool scl = !top.p_scl__low.get<bool>();
+        const bool sda = !top.p_sda__low.get<bool>();
+        pulls = slave.step(scl, sda && !pulls);
+        top.p_scl.set<bool>(scl);
+        top.p_sda.set<bool>(sda && !pulls);
+        for (; told < slave.written.size(); told++)
+            std::printf("register %u %u\n", slave.written[told].first, slave.written[told].second);
+        const bool tx = top.p_tx.get<bool>();
+        if (sample < 0 && !tx) {
+            sample = cycle + bit / 2;
+            bits = byte = 0;
+        } else if (sample >= 0 && cycle >= sample) {
+            byte |= static_cast<unsigned>(tx) << bits++;
+            sample += bit;
+            if (bits == 10) {
+                if ((byte & 0x201) != 0x200) return 3;  // start and stop bit
+                std::printf("byte %u\n", byte >> 1 & 0xff);
+                sample = -1;
+            }
+        }
+    }
+    std::printf("leds %u\n", top.p_leds.get<unsigned>());
+    std::fclose(screen);
+}

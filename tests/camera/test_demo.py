@@ -1,0 +1,263 @@
+"""The demo with a camera, from the sensor's pins to the UART, the LEDs and the screen."""
+
+from __future__ import annotations
+
+from math import exp
+from typing import Any
+
+import numpy as np
+import pytest
+from amaranth.hdl import ClockDomain, Module
+from amaranth.sim import Simulator
+
+from fpga.bars import Bars
+from fpga.bitstream import camera_demo_for
+from fpga.boards import board
+from fpga.camera_demo import CameraDemo
+from fpga.host import BoardError
+from fpga.protocol import IDENTITY, Identity, Kind, result
+from fpga.screen import GREEN, MARGIN, RED, TRACK, ZOOM, Screen
+from fpga.tmds import BITS, CHANNELS, CONTROL, Encoder, Serializer
+from fpga.video import VGA, VideoMode
+from fpga.watch import watch
+from rasca_hw.camera.sccb import RegisterSequence, Write
+from rasca_nn import integer
+from rtl_gen.realtime import RealTimeError
+from rtl_gen.target import load_target
+from sim.camera import Image, Window, seen
+from sim.pins import stream
+from tests.camera.demo_pins import DemoPins, decode, picture, symbols
+from tests.camera.small import front_end, photo, small
+from tests.camera.test_system import CLOCK_MHZ, expected, sent, tiny
+from tests.fpga.board_model import packet
+
+SENSOR, WINDOW = small("ov7670-qvga", 36, 24, 10), Window(2, 3, 1, 32, 20)
+MODE = VideoMode((72, 5, 9, 7), (48, 2, 2, 4))
+LEVELS = 16
+BAUD, BUS = 8e6, 2.5e6
+WRITES = [Write(0x12, 0x80), Write(0, 3, pause=True), Write(0x40, 0xD0), Write(0x15, 0)]
+
+
+def length(margin: int, levels: int, scale: float) -> int:
+    """Of a bar, from the probability of class 1."""
+    return int(levels / (1 + exp(-margin * scale)))
+
+
+def screen(image: Image, margins: list[int], scale: float) -> Image:
+    """What must be on the screen: `image` is the sensor's picture, `margins` those after each row group."""
+    coarse = image & np.array([0xE0, 0xE0, 0xC0], np.uint8)
+    inside = np.zeros(image.shape[:2], bool)
+    rows, columns = WINDOW.height * WINDOW.factor, WINDOW.width * WINDOW.factor
+    inside[WINDOW.top : WINDOW.top + rows, WINDOW.left : WINDOW.left + columns] = True
+    halved = coarse >> 1 & np.array([0x60, 0x60, 0x40], np.uint8)
+    shown = np.where(inside[..., None], coarse, halved).repeat(ZOOM, 0).repeat(ZOOM, 1)
+    left = shown.shape[1] - LEVELS - MARGIN
+    shown[:, left - MARGIN :] = 0
+    band = ZOOM * rows // len(margins)
+    for step, margin in enumerate(margins):
+        long = length(margin, LEVELS, scale)
+        for y in range(ZOOM * WINDOW.top + step * band, ZOOM * WINDOW.top + (step + 1) * band - 1):
+            for x in range(LEVELS):
+                colour = TRACK if x >= long else GREEN if long >= LEVELS // 2 else RED
+                shown[y, left + x] = [colour & 0xE0, colour << 3 & 0xE0, colour << 6 & 0xC0]
+    # Bits below the highest ones repeat them.
+    r, g, b = shown[..., 0], shown[..., 1], shown[..., 2]
+    return np.stack([r | r >> 3 | r >> 6, g | g >> 3 | g >> 6, b | b >> 2 | b >> 4 | b >> 6], -1)
+
+
+def test_pins_to_uart_and_screen(tmp_path: Any) -> None:
+    """Registers are written; three frames in a row give the integer model's answers; the screen shows the last one."""
+    made = tiny()
+    model = made.model
+    scale = float(np.float32(model.scales["classifier.output"]))
+    identity = Identity(WINDOW.height, WINDOW.width, 2, made.params.model_hash, scale)
+    demo = CameraDemo(
+        front_end(SENSOR, WINDOW, made.params.rows),
+        RegisterSequence(writes=WRITES, device=0x21, wide=False, clock_hz=CLOCK_MHZ * 1e6, bus_hz=BUS),
+        made.params,
+        identity,
+        clock_hz=CLOCK_MHZ * 1e6,
+        baud=BAUD,
+        mode=MODE,
+        levels=LEVELS,
+    )
+    images = [photo(SENSOR, i) for i in range(3)]
+    pins = stream(sent(SENSOR, images), round(1e6 / SENSOR.pclk_mhz))
+    frame_us = sum(MODE.horizontal) * sum(MODE.vertical) / 25
+    found = DemoPins(demo, tmp_path).run(pins, device=0x21, wide=False, after_us=2.2 * frame_us + 100)
+
+    assert found.registers == [(w.address, w.value) for w in WRITES if not w.pause]
+    first, *results = found.replies
+    assert first.kind == Kind.IDENTITY
+    assert Identity.from_values(first.values) == identity
+    answers = expected(made, SENSOR, WINDOW, images)
+    assert [(r.values["frame"], r.values["errors"]) for r in results] == [(0, 0), (1, 0), (2, 0)]
+    assert [(r.values["logit0"], r.values["logit1"]) for r in results] == answers
+    assert [r.values["class"] for r in results] == [int(np.argmax(a)) for a in answers]
+    person = int(answers[-1][1] > answers[-1][0])
+    # Three results; the registers are written.
+    assert found.leds & 0x7F == (person | (1 - person) << 1 | 1 << 2 | 1 << 3)
+
+    last = seen(SENSOR, images[-1])
+    steps = integer.run(model, _batch(WINDOW.apply(last)))
+    margins = [int(s["classifier.output"][0][1] - s["classifier.output"][0][0]) for s in steps]
+    assert len({length(m, LEVELS, scale) for m in margins}) > 1
+    shown = picture(symbols(found.pairs), MODE)
+    np.testing.assert_array_equal(shown, screen(last, margins, scale))
+
+
+def _batch(image: Image) -> Any:
+    import torch
+
+    return torch.from_numpy(np.ascontiguousarray(image[None]))
+
+
+def simulate(unit: Any, testbench: Any, domains: tuple[str, ...] = ("sync",)) -> None:
+    top = Module()
+    top.submodules.unit = unit
+    for name in domains:
+        if name != "sync":
+            top.domains += ClockDomain(name)
+    simulator = Simulator(top)
+    for name in domains:
+        simulator.add_clock(1e-6, domain=name)
+    simulator.add_testbench(testbench)
+    simulator.run()
+
+
+def test_symbols() -> None:
+    """Every byte comes back from its symbol; ones and zeros never differ by more than ten; outside, the controls."""
+    rng = np.random.default_rng(1)
+    given = [*range(256), *rng.integers(0, 256, 600).tolist(), *[0] * 40, *[0x10] * 40, *[0xFF] * 40]
+    found: list[int] = []
+
+    async def testbench(ctx: Any) -> None:
+        ctx.set(encoder.active, 1)
+        for byte in given:
+            ctx.set(encoder.byte, byte)
+            await ctx.tick("pixel")
+            found.append(ctx.get(encoder.symbol))
+        ctx.set(encoder.active, 0)
+        for control in (0, 1, 2, 3, 3, 3):
+            ctx.set(encoder.control, control)
+            await ctx.tick("pixel")
+            found.append(ctx.get(encoder.symbol))
+
+    encoder = Encoder()
+    simulate(encoder, testbench, ("pixel",))
+    words = found[1 : 1 + len(given)]
+    assert [decode(word) for word in words] == given
+    surplus = np.cumsum([2 * word.bit_count() - 10 for word in words])
+    assert np.abs(surplus).max() <= 10
+    assert found[1 + len(given) :] == [*CONTROL, CONTROL[3]]
+
+
+@pytest.mark.parametrize("late", [0, 1, 3, 5, 7])
+def test_serializer(late: int) -> None:
+    """Whatever the phase between the two clocks, each symbol leaves whole, once, in its order."""
+    rng = np.random.default_rng(late)
+    given = rng.integers(0, 1 << BITS, (30, CHANNELS)).tolist()
+    found: list[int] = []
+
+    async def send(ctx: Any) -> None:
+        for row in given:
+            for i, symbol in enumerate(row):
+                ctx.set(unit.symbols[i], symbol)
+            await ctx.tick("pixel")
+
+    async def receive(ctx: Any) -> None:
+        for _ in range(5 * len(given) + 20):
+            _, _, *pairs = await ctx.tick("shift").sample(*unit.tmds)
+            found.append(sum(int(pair) << 2 * i for i, pair in enumerate(pairs)))
+
+    unit = Serializer()
+    top = Module()
+    top.submodules.unit = unit
+    top.domains += [ClockDomain("pixel"), ClockDomain("shift")]
+    simulator = Simulator(top)
+    simulator.add_clock(40e-9, domain="pixel")
+    simulator.add_clock(8e-9, phase=4e-9 + late * 1e-9, domain="shift")
+    simulator.add_testbench(send)
+    simulator.add_testbench(receive)
+    simulator.run()
+    sent = symbols(np.array(found[10:], np.uint8)).tolist()
+    start = given.index(sent[0])
+    assert start < 6
+    assert sent[: len(given) - start] == given[start:]
+
+
+@pytest.mark.parametrize("scale", [0.25, 1e-3, 1e-12])
+def test_bars(scale: float) -> None:
+    """The length is the probability's, also at and beside the thresholds, and where logits are at their limits."""
+    levels = 16
+    margins = [0, 1, -1, (1 << 32) - 1, 1 - (1 << 32)]
+    margins += [m for t in Bars(levels=levels, scale=scale).thresholds for m in (t - 1, t)]
+    found = []
+
+    async def testbench(ctx: Any) -> None:
+        for i, margin in enumerate(margins):
+            high = max(-(1 << 31), min((1 << 31) - 1, margin))
+            item = ctx.get(bars.confidences.payload)
+            assert item is not None
+            ctx.set(bars.confidences.payload.step, i % 8 + 1)
+            ctx.set(bars.confidences.payload.logits[1], high)
+            ctx.set(bars.confidences.payload.logits[0], high - margin)
+            ctx.set(bars.confidences.valid, 1)
+            await ctx.tick()
+            ctx.set(bars.confidences.valid, 0)
+            while not ctx.get(bars.valid):
+                await ctx.tick()
+            found.append((ctx.get(bars.step), ctx.get(bars.length)))
+            await ctx.tick()
+
+    bars = Bars(levels=levels, scale=scale)
+    margins = [m for m in margins if abs(m) < 1 << 32]
+    simulate(bars, testbench)
+    counts = [sum(m >= t for t in bars.thresholds) for m in margins]
+    assert found == [(i % 8, count) for i, count in enumerate(counts)]
+    if scale == 0.25:
+        near = [(m, n) for m, n in zip(margins, counts, strict=True) if abs(m) < 100]
+        assert [n for _, n in near] == [length(m, levels, scale) for m, _ in near]
+
+
+def test_refused() -> None:
+    """Screens of another size, a demo that a board does not have, an accelerator that does not keep up."""
+    unit = front_end(SENSOR, WINDOW, 5)
+    with pytest.raises(ValueError, match="mode must be twice the sensor's size, not 640 x 480"):
+        Screen(unit.crop, steps=4, levels=LEVELS, mode=VGA)
+    with pytest.raises(ValueError, match="levels must be less than 64, not 64"):
+        Screen(unit.crop, steps=4, levels=64, mode=MODE)
+    camera = board("ecp5").camera
+    assert camera is not None
+    with pytest.raises(RealTimeError, match="ov7670-qvga"):
+        camera_demo_for(tiny().model, load_target("small"), camera.sensor(), clock_hz=1e5, baud=1e4)
+
+
+class Raw:
+    """A port on which these bytes come, some at a time, and then nothing."""
+
+    def __init__(self, raw: bytes) -> None:
+        self.raw = raw
+
+    def read(self, size: int) -> bytes:
+        part, self.raw = self.raw[:7], self.raw[7:]
+        return part
+
+
+def test_watch(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Results from the first identity on, with their probability; then an error that says what to look at."""
+    identity = Identity(20, 32, 2, 1, 0.5)
+    head = packet(Kind.IDENTITY, IDENTITY.pack(**identity.values(), frame=0))
+    answers = [
+        packet(
+            Kind.RESULT, result(2).pack(**{"frame": n, "class": 1, "step": 4, "errors": n, "logit0": 0, "logit1": 2})
+        )
+        for n in range(3)
+    ]
+    monkeypatch.setattr("fpga.watch.QUIET_S", 0.01)
+    stream_of = watch(Raw(answers[0] + head + answers[1] + b"noise" + answers[2]))
+    found = [next(stream_of), next(stream_of)]
+    assert [(d.image, d.klass, d.errors) for d in found] == [("1", 1, 1), ("2", 1, 2)]
+    assert found[0].probability == pytest.approx(1 / (1 + exp(-1)))
+    with pytest.raises(BoardError, match="is the camera connected"):
+        next(stream_of)
