@@ -107,8 +107,9 @@ def section(card: Card, hardware: Sequence[Found] = ()) -> list[str]:
         )
     lines += ["", f"    rasca card models/{card.name}.int8 --data DIR -o models/{card.name}.md"]
     for found in hardware:
-        command = f"rasca evaluate models/{card.name}.int8 --data DIR --engine rtl --target {found['target']} --json"
-        lines += [f"    {command} > rtl.json   # then rasca card with --rtl rtl.json"]
+        command = f"rasca evaluate models/{card.name}.int8 --data DIR --engine rtl --target {found['target']}"
+        crops = " --crops" if "crops" in found["groups"] else ""
+        lines.append(f"    {command}{crops} --json > rtl.json   # then rasca card with --rtl rtl.json")
     return lines
 
 

@@ -63,6 +63,7 @@ def test_card(model: Path, folder: Path, tmp_path: Path, capsys: pytest.CaptureF
     assert rasca("card", model, "--data", folder, "-o", card, "--rtl", report) == 0
     text = card.read_text()
     assert f"| photos | 24 | RTL, small | {rates} |" in text
+    assert "--engine rtl --target small --crops --json > rtl.json" in text
     assert "RTL, small, 25 images: 1,234 values compared with the integer model, 0 mismatches." in text
 
 
