@@ -51,7 +51,8 @@ class Spram(wiring.Component):
     -------
     address : of a word.
     word : `LATENCY` cycles later.
-    write, lane_address, lane : writes a lane; the address counts lanes, so lane l of word w is at w * lanes + l.
+    write, lane_address, lane : writes a lane; the address counts lanes, so lane l of word w is at w * lanes + l. Behind
+        the words, up to the blocks' end, a write changes nothing that is read.
     """
 
     def __init__(self, *, words: int, width: int, init: Sequence[int] = ()) -> None:
@@ -69,7 +70,7 @@ class Spram(wiring.Component):
                 "address": In(range(max(2, words))),
                 "word": Out(width),
                 "write": In(1),
-                "lane_address": In(range(max(2, words * lanes))),
+                "lane_address": In(range(self.blocks * BLOCK_WORDS)),
                 "lane": In(BLOCK_BITS),
             }
         )
@@ -82,7 +83,8 @@ class Spram(wiring.Component):
     def elaborate(self, platform: Any) -> Module:
         m = Module()
         lane_bits = (self.lanes - 1).bit_length()
-        address = Signal.like(self.address)
+        # Wide enough for all of a block: what is written behind the words must not come back to the first ones.
+        address = Signal(range(self.blocks // self.lanes * BLOCK_WORDS))
         m.d.comb += address.eq(Mux(self.write, self.lane_address[lane_bits:], self.address))
         bank_bits = (BLOCK_WORDS - 1).bit_length()
         banks = -(-self.words // BLOCK_WORDS)
@@ -138,7 +140,7 @@ class Spram(wiring.Component):
         m.d.comb += [
             write_port.addr.eq(address),
             write_port.data.eq(self.lane),
-            write_port.en.eq(write),
+            write_port.en.eq(write & (address < depth)),
             read_port.addr.eq(address),
             read.eq(read_port.data),
         ]

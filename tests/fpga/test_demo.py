@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,12 +14,14 @@ from fpga.bitstream import demo_for
 from fpga.demo import BROKEN, LOADED, Demo
 from fpga.flash_image import programming_image, weight_image
 from fpga.protocol import Fault, Identity, Kind, request
+from rasca_hw.accelerator import Accelerator
 from rasca_hw.boot import BootLoader
 from rasca_nn import integer
 from rasca_nn.config import preset
 from rasca_nn.data import load_image
 from rasca_nn.int8_file import Int8Model
 from rasca_nn.random_model import random_int8_model
+from rtl_gen.build import build
 from rtl_gen.target import load_target
 from sim.flash_model import FlashModel
 
@@ -119,3 +122,34 @@ def test_weights_come_from_flash(tmp_path):
     (reply,) = pins.send(frame(2, image))
     assert (reply.values["logit0"], reply.values["logit1"]) == expected(image)
     assert (reply.values["frame"], reply.values["errors"]) == (2, 0)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["tiny", *SHIPPED])
+def test_boot_and_answer(name, tmp_path):
+    """The UP5K's demo with its accelerator. What it has from the start is zeros: all that it knows comes from flash."""
+    shipped = name in SHIPPED
+    model = Int8Model.load(MODELS / f"{name}.int8") if shipped else random_int8_model(preset(name), seed=4)
+    made = build(model, load_target("up5k"))
+    (engine,) = made.params.engines
+    empty = replace(
+        engine,
+        weights=((0,) * len(engine.weights[0]),),
+        biases=(((0, 0),) * len(engine.biases[0]),),
+        tables=tuple((0,) * len(table) for table in engine.tables),
+    )
+    params = replace(made.params, engines=(empty,))
+    known, weights = demo_for(model, load_target("up5k"), clock_hz=CLOCK_HZ, baud=BAUD, quad=True)
+    loader = BootLoader(model_hash=params.model_hash, words=len(made.image), quad=True)
+    demo = Demo(Accelerator(params), known.bridge.identity, clock_hz=CLOCK_HZ, baud=BAUD, timeout_s=1e-4, loader=loader)
+    pins = Pins(demo, tmp_path, FlashModel(bytearray(programming_image(b"bitstream", weights))))
+    images = photos(model.config)
+    logits = integer.logits(model, torch.from_numpy(images)).tolist()
+    for _ in range(20):
+        pins.send(b"")
+        if pins.leds >> LOADED & 1:
+            break
+    for number, (image, wanted) in enumerate(zip(images, logits, strict=True)):
+        (reply,) = pins.send(frame(number, image))
+        assert (reply.values["frame"], reply.values["errors"]) == (number, 0)
+        assert [reply.values[f"logit{n}"] for n in range(len(wanted))] == wanted
