@@ -43,7 +43,15 @@ def compile_netlist(netlist: str, folder: Path) -> Path:
     _call([*find("yosys").command, "-q", "-p", script], folder)
     (folder / "design.cc").write_text(translate(read_rtlil((folder / "flat.il").read_text())))
     # Not for speed: Zig checks for undefined behaviour in what is not optimised.
-    flags = ("-std=c++17", "-w", "-fno-sanitize=undefined", OPTIMISE, *NATIVE_FLAGS, '-DMODEL="design.cc"', f"-I{folder}")
+    flags = (
+        "-std=c++17",
+        "-w",
+        "-fno-sanitize=undefined",
+        OPTIMISE,
+        *NATIVE_FLAGS,
+        '-DMODEL="design.cc"',
+        f"-I{folder}",
+    )
     _call([*find("c++").command, *flags, "-o", "netlist", str(DRIVER)], folder)
     return folder / "netlist"
 

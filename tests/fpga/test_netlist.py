@@ -1,4 +1,4 @@
-"""What the flow of the iCE40 makes, cell by cell with Yosys' own models: whole frames, and what is known to go wrong."""
+"""What the flow of the iCE40 makes, cell by cell with Yosys' own models: whole frames, and a known miscompile."""
 
 from __future__ import annotations
 
