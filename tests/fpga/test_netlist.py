@@ -39,15 +39,15 @@ SMALL = replace(preset("tiny"), name="small", height=10, width=16, heads=1, chan
 
 def image_words(made: Build) -> list[tuple[int, int]]:
     """(address, word) of the image, without the zeros between its parts."""
-    engine = made.params.engines[0]
+    engine, image = made.params.engines[0], made.image
     lanes = weight_width(engine) // BLOCK_BITS
     sizes = (len(engine.weights[0]) * lanes, len(bias_lanes(engine)), len(table_lanes(engine)))
     places: list[int] = []
     for size in sizes:
         start = -(-(places[-1] + 1 if places else 0) // BLOCK_WORDS) * BLOCK_WORDS
         places += range(start, start + size)
-    assert places[-1] == len(made.image) - 1
-    return [(place, made.image[place]) for place in places]
+    assert places[-1] == len(image) - 1
+    return [(place, image[place]) for place in places]
 
 
 def check(made: Build, photos: NDArray[np.uint8], run: Run) -> None:
