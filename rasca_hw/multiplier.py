@@ -116,6 +116,8 @@ class MultiplierPair(wiring.Component):
             p_B_SIGNED=Const(1, 1),
             i_CLK=ClockSignal(),
             i_CE=Const(1),
+            # Said and not left open, which Yosys' model takes for unknown.
+            **{f"i_{pin}": Const(0) for pin in ("AHOLD", "BHOLD", "IRSTTOP", "IRSTBOT")},
             i_A=self.a.as_value(),
             i_B=self.b.as_value(),
             o_O=self.product.as_value(),

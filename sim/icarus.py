@@ -10,7 +10,7 @@ import os
 import subprocess
 import tempfile
 import xml.etree.ElementTree as ElementTree
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -162,6 +162,8 @@ def run_accelerator(
     settings: Mapping[int, int] | None = None,
     later: Mapping[int, Mapping[int, int]] | None = None,
     source: str | None = None,
+    load: Sequence[tuple[int, int]] = (),
+    traced: bool = True,
     folder: Path | None = None,
 ) -> Run:
     """The whole accelerator, as :meth:`sim.cxxrtl.Simulator.run` does it.
@@ -175,6 +177,8 @@ def run_accelerator(
     settings : registers to write before (:mod:`rasca_hw.counters`).
     later : likewise, after so many pixels.
     source : Verilog of :class:`~sim.top.TracedAccelerator` where it is not the generated one (mutations).
+    load : (address, lane) to write first, for memories that a boot loader fills.
+    traced : whether the source has the outputs of the trace.
 
     Raises
     ------
@@ -193,7 +197,10 @@ def run_accelerator(
         "later": np.array(
             [(at, *pair) for at, values in (later or {}).items() for pair in values.items()], np.int64
         ).reshape(-1, 3),
-        "traces": np.array([(e, g) for e, engine in enumerate(params.engines) for g in range(engine.groups)]),
+        "load": np.array(load, np.int64).reshape(-1, 2),
+        "traces": np.array(
+            [(e, g) for e, engine in enumerate(params.engines) for g in range(engine.groups) if traced]
+        ).reshape(-1, 2),
     }
     outcome = run_bench(text, "accelerator", case, folder=folder)
     columns = params.engines[0].columns

@@ -11,14 +11,17 @@ from pathlib import Path
 from amaranth.back import rtlil
 from amaranth.lib import wiring
 
+from fpga.flows import ICE40
+from fpga.netlist_text import prepared
 from fpga.tools import find
 from rasca_nn.errors import RascaError
+from rtl_gen.collector import resting
 from sim.icarus import TOP, Platform, SimulationError
 
 UP5K = Platform("iCE40UP5K")
 
-# Not -dsp: some releases of Yosys then drop registers without an error.
-SCRIPT = f"read_rtlil {TOP}.il; synth_ice40 -device u -noabc9 -top {TOP}; write_verilog -noattr {TOP}.v"
+SCRIPT = f"{ICE40.synthesis}; rename top {TOP}; write_verilog -noattr {TOP}.v"
+"""The flow's own."""
 
 DEFINITIONS = """
 `define SB_DFF_INIT initial Q = 0;
@@ -39,10 +42,14 @@ def cell_models(names: str = r"\w+") -> str:
 
 
 def netlist(component: wiring.Component) -> str:
-    """What Yosys makes of the component for an UP5K, as Verilog with the models of its cells; top module `rasca`."""
+    """What :data:`fpga.flows.ICE40` makes of the component for an UP5K, as Verilog with the models of its cells; top
+    module `rasca`. Raises SimulationError.
+    """
+    with resting():
+        text = prepared(rtlil.convert(component, name="top", platform=UP5K, emit_src=False))
     with tempfile.TemporaryDirectory(prefix="rasca-netlist-") as name:
         folder = Path(name)
-        (folder / f"{TOP}.il").write_text(rtlil.convert(component, name=TOP, platform=UP5K, emit_src=False))
+        (folder / "top.il").write_text(text)
         command = [*find("yosys").command, "-q", "-p", SCRIPT]
         done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
         if done.returncode:

@@ -127,7 +127,7 @@ class Translation:
                     raise NotServed(f"cell {cell.kind}")
                 if cell.ports[port]:
                     drive(cell.ports[port], cell)
-            if not cell.parameters.get("CLK_POLARITY", 1):
+            if cell.parameters.get("CLK_ENABLE", 1) and not cell.parameters.get("CLK_POLARITY", 1):
                 raise NotServed(f"{cell.name} on a falling edge")
         for left, right in self.module.connections:
             if left:

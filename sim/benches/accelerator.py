@@ -46,6 +46,17 @@ class Registers:
             self.dut.write.value = 0
 
 
+async def fill(dut: Any, edge: Any, words: list[list[int]]) -> None:
+    """Writes (address, lane) into the memories, in reset as a boot loader does."""
+    dut.rst.value = 1
+    dut.load__write.value = 1
+    for dut.load__address.value, dut.load__lane.value in words:
+        await edge
+    dut.load__write.value = 0
+    await edge
+    dut.rst.value = 0
+
+
 async def send(driver: StreamDriver, words: list[int | None], registers: Registers, later: list[list[int]]) -> None:
     """The pixels; `later` (position, address, value) are registers to be written when so many of them are sent."""
     sent = 0
@@ -63,6 +74,8 @@ async def frames(dut: Any) -> None:
     dut.register.value = 0
     dut.write.value = 0
     edge = await case.start(dut)
+    if len(given["load"]):
+        await fill(dut, edge, given["load"].tolist())
     registers = Registers(dut, edge)
     await registers.write(given["settings"].tolist())
     begin = case.cycle()
@@ -98,7 +111,7 @@ async def frames(dut: Any) -> None:
         trace=np.array(columns[1], np.uint8),
         instruction=np.array(columns[2], np.uint8),
         address=np.array(columns[3], np.uint16),
-        word=case.payload_bytes(columns[4], len(monitors[0].word)),
+        word=case.payload_bytes(columns[4], len(monitors[0].word) if monitors else 8),
         results=case.payload_bytes(results.payloads, len(results.payload)),
         confidences=case.payload_bytes(confidences.payloads, len(confidences.payload)),
         counters=np.array(counters, np.uint32),
