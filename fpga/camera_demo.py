@@ -17,19 +17,20 @@ from __future__ import annotations
 
 from typing import Any
 
-from amaranth.hdl import Cat, Module, Signal
+from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out, connect
 
 from fpga.bars import Bars
 from fpga.packet_sender import PacketSender
-from fpga.protocol import BAUD, Identity, Kind
+from fpga.protocol import BAUD, Identity
 from fpga.screen import Screen
 from fpga.tmds import CHANNELS
 from fpga.video import VideoMode
 from rasca_hw.accelerator import Accelerator
 from rasca_hw.camera.front_end import FrontEnd
 from rasca_hw.camera.sccb import RegisterSequence
+from rasca_hw.crc import Crc32
 from rasca_hw.params import AcceleratorParams
 from rasca_hw.uart import Transmitter, bit_time
 
@@ -104,7 +105,7 @@ class CameraDemo(wiring.Component):
         connect(m, front_end.pixels, accelerator.pixels)
         connect(m, accelerator.results, sender.results)
         connect(m, accelerator.confidences, bars.confidences)
-        connect(m, sender.bytes, transmitter.bytes)
+        m.submodules.crc = crc = Crc32()
 
         started = Signal()
         m.d.sync += started.eq(1)
@@ -121,6 +122,12 @@ class CameraDemo(wiring.Component):
             screen.length.eq(bars.length),
             screen.valid.eq(bars.valid),
             *(self.tmds[i].eq(screen.tmds[i]) for i in range(CHANNELS + 1)),
+            transmitter.send.eq(sender.send),
+            transmitter.bit.eq(sender.bit),
+            sender.number.eq(transmitter.number),
+            sender.shift.eq(transmitter.shift),
+            *(getattr(crc, name).eq(getattr(sender.crc, name)) for name in ("start", "valid", "tail", "data")),
+            sender.crc.crc.eq(crc.crc),
             self.tx.eq(transmitter.tx),
         ]
         self._verdicts(m, sender)
@@ -131,11 +138,10 @@ class CameraDemo(wiring.Component):
         result = accelerator.results
         with m.If(result.valid & result.ready):
             m.d.sync += [answers.eq(~answers), marked.eq(result.payload.errors.as_value().any())]
-        person = sender.klass == 1
         m.d.comb += self.leds.eq(
             Cat(
-                sender.answered & person,
-                sender.answered & ~person,
+                sender.answered & sender.person,
+                sender.answered & ~sender.person,
                 answers,
                 sequence.done,
                 sequence.error,
@@ -148,18 +154,17 @@ class CameraDemo(wiring.Component):
 
     def _verdicts(self, m: Module, sender: PacketSender) -> None:
         """Each result is sent as it is, and the identity before every `IDENTITY_EVERY` of them."""
-        verdicts, result = sender.verdicts, sender.results
+        verdict, result = sender.verdict, sender.results
         left = Signal(range(IDENTITY_EVERY + 1))
+        place = Signal(range(len(result.payload.frame)))
         due = left == 0
         m.d.comb += [
-            verdicts.valid.eq(due | result.valid),
-            verdicts.payload.fed.eq(~due),
-            verdicts.payload.kind.eq(Kind.FRAME),
-            verdicts.payload.frame.eq(result.payload.frame),
+            verdict.valid.eq(due | result.valid),
+            verdict.fed.eq(~due),
+            verdict.identify.eq(due),
+            verdict.frame.eq(~due & result.payload.frame.bit_select(place, 1)),
         ]
-        with m.If(due):
-            m.d.comb += [verdicts.payload.kind.eq(Kind.IDENTIFY), verdicts.payload.frame.eq(0)]
-        with m.If(verdicts.valid & verdicts.ready):
-            m.d.sync += left.eq(left - 1)
-            with m.If(due):
-                m.d.sync += left.eq(IDENTITY_EVERY)
+        with m.If(verdict.next):
+            m.d.sync += place.eq(place + 1)
+        with m.If(verdict.valid & verdict.ready):
+            m.d.sync += [left.eq(Mux(due, IDENTITY_EVERY, left - 1)), place.eq(0)]

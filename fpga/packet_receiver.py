@@ -47,7 +47,7 @@ class Raster(wiring.Component):
     -------
     bit, shift : a bit of the next pixel.
     complete : all bits of a pixel are there; it leaves from the next cycle on. Not while it does.
-    final : the last pixel of the frame leaves in this cycle.
+    final : the last pixel of the frame was taken in the cycle before.
     """
 
     def __init__(self, *, height: int, width: int) -> None:
@@ -73,18 +73,21 @@ class Raster(wiring.Component):
         # A cycle behind, for pixels come two cycles apart or more.
         last, bottom = Signal(), Signal()
         m.d.sync += [last.eq(column == self.width - 1), bottom.eq(row == self.height - 1)]
+        ending = Signal()
         m.d.comb += [
             Cat(pixel.r, pixel.g, pixel.b).eq(value),
             pixel.first.eq(first),
             pixel.last.eq(last),
-            self.final.eq(self.pixels.valid & self.pixels.ready & last & bottom),
+            ending.eq(self.pixels.valid & self.pixels.ready & last & bottom),
         ]
+        # A register behind the accelerator's answer, which comes late in its cycle.
+        m.d.sync += self.final.eq(ending)
         with m.If(self.shift):
             m.d.sync += value.eq(Cat(value[1:], self.bit))
         with m.If(self.complete):
             m.d.sync += self.pixels.valid.eq(1)
         with m.If(self.pixels.valid & self.pixels.ready):
-            m.d.sync += [self.pixels.valid.eq(0), first.eq(self.final), column.eq(column + 1)]
+            m.d.sync += [self.pixels.valid.eq(0), first.eq(ending), column.eq(column + 1)]
             with m.If(last):
                 m.d.sync += [column.eq(0), row.eq(row + 1)]
             with m.If(last & bottom):
@@ -233,6 +236,9 @@ class PacketReceiver(wiring.Component):
                     m.d.sync += count.eq(0)
                 with m.If(raster.final):
                     m.next = "crc"
+                    with m.If(self.shift):
+                        blame(Fault.OVERFLOW)
+                        m.next = "verdict"
                 with m.Elif(self.shift & raster.pixels.valid):
                     blame(Fault.OVERFLOW)
                     m.next = "pad"
@@ -240,7 +246,7 @@ class PacketReceiver(wiring.Component):
                     blame(Fault.TIMEOUT)
                     m.next = "pad"
             with m.State("pad"):
-                m.d.comb += raster.complete.eq(~raster.pixels.valid)
+                m.d.comb += raster.complete.eq(~raster.pixels.valid & ~raster.final)
                 with m.If(self.end):
                     m.d.sync += skipped.eq(1)
                 with m.If(raster.final):
