@@ -124,6 +124,8 @@ def build(
         found = json.loads((work / "nextpnr.json").read_text())
         cells, clocks = found["utilization"], found["fmax"]
         ours = [clock for clock in clocks.values() if abs(clock["constraint"] - wanted_mhz) < wanted_mhz / 100]
+        if not ours:
+            raise BuildError(f"nextpnr reports no clock of {wanted_mhz:.2f} MHz, only {', '.join(clocks) or 'none'}")
         report = BuildReport(
             board=board.name,
             clock_mhz=clock_mhz,
