@@ -13,6 +13,8 @@ CHUNK = 150
 """Statements a function."""
 
 _LOCAL = re.compile(r"^\t(value<\d+> \w+;)$")
+_INDEX = re.compile(r"\bauto (\w+) =")
+"""Of a memory that is read without a clock: used by the statements that follow at once."""
 
 
 def split_eval(source: str, units: int, top: str = "p_rasca", *, clocks: bool = False) -> list[str]:
@@ -36,7 +38,10 @@ def split_eval(source: str, units: int, top: str = "p_rasca", *, clocks: bool = 
         if local:
             members.append(local[1])
         elif re.match(r"\t[^\t}]", line) and not line.startswith("\t//"):
-            statements.append(line)
+            if statements and any(re.search(rf"\b{name}\b", line) for name in _INDEX.findall(statements[-1])):
+                statements[-1] += "\n" + line
+            else:
+                statements.append(line)
         elif statements and not line.startswith("\t//"):
             statements[-1] += "\n" + line
     edges = [s.split()[1] for s in statements if s.startswith("\tbool posedge_")]

@@ -25,6 +25,7 @@ NEXTPNR_JSON = {
     "fmax": {"clk": {"achieved": 91.234, "constraint": 80.0}},
     "utilization": {name: {"used": used, "available": 1000} for name, used in (USED | USED_ICE40).items()},
 }
+ICE40_JSON = {**NEXTPNR_JSON, "fmax": {"clk": {"achieved": 30.5, "constraint": 25.21}}}
 
 
 @pytest.fixture
@@ -43,7 +44,7 @@ def tools(tmp_path, monkeypatch):
         scripts = {
             "yosys": "echo said > yosys.log; echo {} > top.json",
             "nextpnr-ecp5": f"echo said > nextpnr.log; echo '{json.dumps(NEXTPNR_JSON)}' > nextpnr.json",
-            "nextpnr-ice40": f"echo $* > said; echo '{json.dumps(NEXTPNR_JSON)}' > nextpnr.json",
+            "nextpnr-ice40": f"echo $* > said; echo '{json.dumps(ICE40_JSON)}' > nextpnr.json",
             "ecppack": "echo bits > top.bit",
             "icepack": "echo bits > top.bin",
         }
