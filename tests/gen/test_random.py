@@ -166,7 +166,7 @@ def test_score_rows_of_several_words(columns: int, rows: int, weights: str) -> N
     target = replace(target, array="systolic", columns=columns, line_rows=1, engines=(engine,))
     for seed in (1, 2):
         case = Case(config=config, target=target, weights=weights, images="noise", seed=seed, frames=1, rule=None)
-        outcome = run_case(case, "icarus")
+        outcome = run_case(case, "compiled")
         assert outcome.fault is None
         assert outcome.compared > 100
 
