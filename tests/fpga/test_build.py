@@ -36,7 +36,7 @@ def tools(tmp_path, monkeypatch):
 
     def tool(name: str, variable: str, script: str) -> None:
         path = folder / name
-        path.write_text(f'#!/bin/sh\ncase "$1" in -V|--version) echo 0.99; exit;; esac\n{script}\n')
+        path.write_text(f'#!/bin/sh\ncase "$1" in -V|--version|-h) echo 0.99; exit;; esac\n{script}\n')
         path.chmod(0o755)
         monkeypatch.setenv(variable, str(path))
 
