@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from . import array, broadcast, drain, feeder, pool, post, serial_drain, serial_post, softmax
+from . import array, broadcast, drain, feeder, pool, post, serial_drain, serial_pool, serial_post, softmax
 from .params import EngineParams
 from .post import PostParams
 
@@ -69,11 +69,11 @@ def scratch_latency(params: EngineParams) -> int:
 
 def pool_latency(params: EngineParams) -> int:
     """Cycles from the write of a state word to that of its pooled value."""
-    return pool.LATENCY + pool_wait(params) - (0 if params.broadcast else 2)
+    if params.broadcast:
+        return serial_pool.latency(params.rows, params.columns)
+    return pool.LATENCY - 2 + pool_wait(params)
 
 
 def pool_wait(params: EngineParams) -> int:
-    """Cycles by which pooled values wait, so that none comes together with a word of the state."""
-    if params.broadcast:
-        return max(0, params.drain_cycles - pool.LATENCY)
+    """Systolic: cycles by which pooled values wait, so that none comes together with a word of the state."""
     return max(0, params.rows - MAX_POOL_ROWS)

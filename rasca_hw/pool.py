@@ -15,7 +15,6 @@ from amaranth.lib.wiring import In, Out
 from .array import delay
 from .multiplier import LATENCY as MULTIPLIER_LATENCY
 from .multiplier import Multiplier
-from .serial_pool import SerialPool
 
 FRACTION = 14
 LATENCY = MULTIPLIER_LATENCY + 5
@@ -23,18 +22,15 @@ LATENCY = MULTIPLIER_LATENCY + 5
 
 
 class StatePool(wiring.Component):
-    """One multiplier for all rows, whose ends come a cycle or more apart; with `logic` a serial one, for rows that come
-    one after another.
+    """One multiplier for all rows, whose ends come a cycle apart.
 
     Members
     -------
     values, valid, end : for each row a signed value of the state; `end` with the last column of a channel.
-    pooled, done : p, `LATENCY` + `wait` cycles after `end` of some row, in the order of the rows.
+    pooled, done : p, `LATENCY` cycles after `end` of some row, in the order of the rows.
     """
 
-    def __init__(self, *, rows: int, columns: int, with_max: bool, logic: bool = False, wait: int = 0) -> None:
-        self.logic = logic
-        self.wait = wait
+    def __init__(self, *, rows: int, columns: int, with_max: bool) -> None:
         self.rows = rows
         self.columns = columns
         self.with_max = with_max
@@ -50,9 +46,6 @@ class StatePool(wiring.Component):
 
     def elaborate(self, platform: Any) -> Module:
         m = Module()
-        if self.logic:
-            self._serial(m)
-            return m
         total_shape = signed(8 + self.columns.bit_length())
         chosen_sum = Signal(total_shape)
         chosen_max = Signal(signed(8))
@@ -86,19 +79,3 @@ class StatePool(wiring.Component):
         m.d.sync += self.pooled.eq(Mux(p < -128, -128, Mux(p > 127, 127, p)))
         m.d.comb += self.done.eq(delay(m, chosen, MULTIPLIER_LATENCY + 3, name="done", reset_less=False))
         return m
-
-    def _serial(self, m: Module) -> None:
-        latency = LATENCY + self.wait
-        # Small arrays of several rows, for which nothing has to wait, have two columns.
-        spacing = max(2, (latency - 2) // self.rows) if self.wait else 2
-        m.submodules.serial = unit = SerialPool(
-            rows=self.rows, columns=self.columns, with_max=self.with_max, spacing=spacing
-        )
-        early = latency - unit.latency
-        m.d.comb += [
-            unit.values.eq(delay(m, self.values, early, name="values")),
-            unit.valid.eq(delay(m, self.valid, early, name="valid", reset_less=False)),
-            unit.end.eq(delay(m, self.end, early, name="ends", reset_less=False)),
-            self.pooled.eq(unit.pooled),
-            self.done.eq(unit.done),
-        ]

@@ -31,6 +31,11 @@ def reciprocal_digits(columns: int) -> list[int]:
     return digits
 
 
+def latency(rows: int, spacing: int) -> int:
+    """Cycles from a row's end to its `pooled`."""
+    return rows * spacing + 2
+
+
 class SerialPool(wiring.Component):
     """Parameters
     ----------
@@ -51,7 +56,7 @@ class SerialPool(wiring.Component):
         self.columns = columns
         self.with_max = with_max
         self.spacing = spacing
-        self.latency = rows * spacing + 2
+        self.latency = latency(rows, spacing)
         super().__init__(
             {
                 "values": In(data.ArrayLayout(signed(8), rows)),

@@ -20,10 +20,9 @@ from amaranth.lib.wiring import In, Out
 
 from . import serial_post
 from .byte_writer import ByteWriter
-from .latency import pool_wait
 from .params import EngineParams
-from .pool import StatePool
 from .serial_drain import OPERAND_READ, WRITE, SerialDrainSequencer
+from .serial_pool import SerialPool
 from .serial_post import SerialPost
 from .spram import BLOCK_BITS, BLOCK_WORDS, Spram
 
@@ -180,8 +179,8 @@ class SerialTail(wiring.Component):
 
     def _pool(self, m: Module, post: SerialPost) -> None:
         params, drain = self.params, self.drain
-        m.submodules.pool = pool = StatePool(
-            rows=params.rows, columns=params.state_columns, with_max=params.pool_max, logic=True, wait=pool_wait(params)
+        m.submodules.pool = pool = SerialPool(
+            rows=params.rows, columns=params.state_columns, with_max=params.pool_max, spacing=params.columns
         )
         for r in range(params.rows):
             mine = drain.record.to_state & (drain.row == r)

@@ -120,8 +120,8 @@ def overlaid(config: RaScaNetConfig, columns: int, base: int) -> Places:
     between = Region(behind, d, n, words)
     squeezed = Region(behind, config.attention, n, words)
     weights = Region(between.end, n, n, words)
-    pooled = Region(reset_state.end, d, 1, 1)
     hidden = Region(projected.base, config.classifier_hidden, 1, 1)
+    pooled = Region(max(reset_state.end, hidden.end), d, 1, 1)
     used = [between, squeezed, reset_state, pooled, hidden]
     if config.spatial_attention != "off":
         used.append(weights)

@@ -30,7 +30,7 @@ from rasca_nn.errors import RascaError
 from rtl_gen.collector import resting
 from sim.glue import glue, loaded_memories, payload_bytes, register_count
 from sim.native import translate
-from sim.rtlil import read_rtlil
+from sim.rtlil import NotServed, read_rtlil
 from sim.split import split_eval
 from sim.top import TracedAccelerator
 
@@ -146,7 +146,7 @@ def compile_simulator(
         if native:
             try:
                 units = [translate(read_rtlil((work / "flat.il").read_text()))]
-            except ValueError as error:
+            except NotServed as error:
                 raise SimulationError(f"the design cannot be simulated natively, only by CXXRTL: {error}") from None
         else:
             units = split_eval((work / "design.cc").read_text(), count)

@@ -14,7 +14,7 @@ from rasca_hw.params import AcceleratorParams
 from rasca_hw.rom import banks
 from rasca_hw.serial_tail import bias_lanes, weight_width
 from rasca_hw.spram import BLOCK_BITS, block_contents
-from sim.native import identifier
+from sim.cpp import identifier
 
 INPUTS = {
     "rst": 1, "register": 8, "write": 1, "data": 32, "pixels__valid": 1, "pixels__payload": 26, "results__ready": 1,

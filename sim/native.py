@@ -10,12 +10,11 @@ which computes outputs and the next state and carries out memory writes, and `co
 
 from __future__ import annotations
 
-import re
 from collections import defaultdict
 
-from sim.rtlil import Bits, Cell, Module, Signal, width
+from sim.cpp import LIMB, array, c_type, either, identifier, limbs, masked, number, stored_type
+from sim.rtlil import Bits, Cell, Module, NotServed, Signal, width
 
-LIMB = 64
 REGISTERS = {"$dff", "$dffe", "$sdff", "$sdffe", "$sdffce"}
 ARITHMETIC = {"$add": "+", "$sub": "-", "$mul": "*"}
 BITWISE = {"$and": "{0} & {1}", "$or": "{0} | {1}", "$xor": "{0} ^ {1}", "$xnor": "~({0} ^ {1})"}
@@ -27,46 +26,6 @@ static inline uint64_t shifted(const uint64_t *words, uint32_t count, uint32_t b
     return rest ? low >> rest | high << (64 - rest) : low;
 }"""
 COMPARISONS = {"$lt": "<", "$le": "<=", "$gt": ">", "$ge": ">="}
-
-
-class NotServed(ValueError):
-    """The design has something that this translation does not know."""
-
-
-def identifier(name: str) -> str:
-    """A name of RTLIL as one of C++."""
-    return re.sub(r"\W", lambda found: f"_{ord(found[0]):x}_", name.removeprefix("\\").replace("_", "__"))
-
-
-def c_type(bits: int) -> str:
-    """Of a local value."""
-    return "uint32_t" if bits <= 32 else "uint64_t"
-
-
-def stored_type(bits: int) -> str:
-    """Of a register or a word of memory: the smallest."""
-    return next(f"uint{size}_t" for size in (8, 16, 32, 64) if min(bits, LIMB) <= size)
-
-
-def limbs(bits: int) -> list[int]:
-    """Widths of the words of a net, lowest first."""
-    return [min(LIMB, bits - at) for at in range(0, bits, LIMB)]
-
-
-def _array(bits: int) -> str:
-    return f"[{len(limbs(bits))}]" if bits > LIMB else ""
-
-
-def _number(value: int, bits: int) -> str:
-    return f"{value}u" if bits <= 32 else f"{value}ull"
-
-
-def _masked(text: str, bits: int) -> str:
-    return text if bits in (32, 64) else f"({text}) & {_number((1 << bits) - 1, bits)}"
-
-
-def _either(choose: str, yes: str, no: str) -> str:
-    return no if yes == no else f"({choose} ? {yes} : {no})"
 
 
 def _holds(cell: Cell) -> bool:
@@ -121,7 +80,7 @@ class Translation:
         for cell in self.module.cells:
             if cell.kind == "$memwr_v2":
                 clocks.add(cell.ports["CLK"])
-            elif cell.kind != "$meminit_v2":
+            elif not cell.kind.startswith("$meminit"):
                 port = next((p for p in ("Y", "Q", "DATA") if p in cell.ports), None)
                 if port is None:
                     raise NotServed(f"cell {cell.kind}")
@@ -168,13 +127,13 @@ class Translation:
                 start += taken
             at += part.width
         if constant or not terms:
-            terms.append(_number(constant, count))
+            terms.append(number(constant, count))
         return terms[0] if len(terms) == 1 else f"({' | '.join(terms)})"
 
     def _placed(self, wire: str, low: int, taken: int, shift: int, count: int) -> str:
         known = self.values.get(wire)
         if known is None:
-            return _number(0, count)
+            return number(0, count)
         text, size = known[low // LIMB], limbs(self.widths[wire])[low // LIMB]
         if low % LIMB:
             text = f"({text} >> {low % LIMB})"
@@ -182,7 +141,7 @@ class Translation:
         if not narrow and taken <= 32:
             text, narrow = f"(uint32_t){text}", True
         if low % LIMB + taken < size:
-            text = f"({_masked(text, taken)})"
+            text = f"({masked(text, taken)})"
         if count > 32 and narrow:
             text = f"(uint64_t){text}"
         return f"({text} << {shift})" if shift else text
@@ -196,7 +155,7 @@ class Translation:
             text = f"(uint64_t){text}"
         if have < bits and cell.parameters[f"{port}_SIGNED"]:
             size, kind = (32, "int32_t") if bits <= 32 else (64, "int64_t")
-            text = _masked(f"({c_type(bits)})(({kind})({text} << {size - have}) >> {size - have})", bits)
+            text = masked(f"({c_type(bits)})(({kind})({text} << {size - have}) >> {size - have})", bits)
         return f"({text})"
 
     # Computing.
@@ -249,7 +208,7 @@ class Translation:
         if kind == "$mux":
             choose = self.bits(ports["S"], 0, 1)
             return [
-                _either(choose, self.bits(ports["B"], LIMB * i, n), self.bits(ports["A"], LIMB * i, n))
+                either(choose, self.bits(ports["B"], LIMB * i, n), self.bits(ports["A"], LIMB * i, n))
                 for i, n in enumerate(limbs(bits))
             ]
         if kind == "$pmux":
@@ -258,7 +217,7 @@ class Translation:
                 text = self.bits(ports["A"], LIMB * i, n)
                 for s in reversed(range(width(ports["S"]))):
                     choose = self.bits(ports["S"], s, 1)
-                    text = _either(choose, self.bits(ports["B"], s * bits + LIMB * i, n), text)
+                    text = either(choose, self.bits(ports["B"], s * bits + LIMB * i, n), text)
                 texts.append(text)
             return texts
         if kind in BITWISE or kind in ("$not", "$pos"):
@@ -269,9 +228,9 @@ class Translation:
             raise NotServed(f"{kind} of {bits} bits")
         if kind in ARITHMETIC:
             a, b = self.extended(cell, "A", bits), self.extended(cell, "B", bits)
-            return [_masked(f"{a} {ARITHMETIC[kind]} {b}", bits)]
+            return [masked(f"{a} {ARITHMETIC[kind]} {b}", bits)]
         if kind == "$neg":
-            return [_masked(f"0 - {self.extended(cell, 'A', bits)}", bits)]
+            return [masked(f"0 - {self.extended(cell, 'A', bits)}", bits)]
         if kind in ("$shl", "$sshl", "$sshr", *RIGHT_SHIFTS):
             return [self._shift(cell, bits)]
         return [self._truth(cell)]
@@ -288,7 +247,7 @@ class Translation:
                     raise NotServed(f"{cell.kind} of {bits} bits that extends a sign")
                 operands = [f"({self.bits(cell.ports[port], LIMB * i, n)})" for port in names]
             text = form.format(*operands)
-            texts.append(_masked(text, n) if "~" in form else text)
+            texts.append(masked(text, n) if "~" in form else text)
         return texts
 
     def _shift(self, cell: Cell, bits: int) -> str:
@@ -299,11 +258,11 @@ class Translation:
         a, b = self.extended(cell, "A", size), self.bits(cell.ports["B"], 0, width(cell.ports["B"]))
         whole = 32 if size <= 32 else 64
         if left:
-            return _masked(f"({b} < {size} ? {a} << {b} : 0)", bits)
+            return masked(f"({b} < {size} ? {a} << {b} : 0)", bits)
         if cell.kind == "$sshr" and cell.parameters["A_SIGNED"]:
             signed = f"((int{whole}_t)({a} << {whole - size}) >> {whole - size})"
-            return _masked(f"({c_type(bits)})({signed} >> ({b} < {size} ? {b} : {size - 1}))", bits)
-        return _masked(f"({c_type(bits)})({b} < {size} ? {a} >> {b} : 0)", bits)
+            return masked(f"({c_type(bits)})({signed} >> ({b} < {size} ? {b} : {size - 1}))", bits)
+        return masked(f"({c_type(bits)})({b} < {size} ? {a} >> {b} : 0)", bits)
 
     def _wide_shift(self, cell: Cell, bits: int) -> list[str]:
         """A shift to the right of more bits than a word has."""
@@ -315,7 +274,7 @@ class Translation:
         self.body.append(f"const uint64_t {name}[] = {{{words}}};")
         amount = self.bits(cell.ports["B"], 0, by)
         texts = (f"shifted({name}, {len(limbs(have))}, {amount}, {i})" for i in range(len(limbs(bits))))
-        return [_masked(f"({c_type(n)}){text}", n) for text, n in zip(texts, limbs(bits), strict=True)]
+        return [masked(f"({c_type(n)}){text}", n) for text, n in zip(texts, limbs(bits), strict=True)]
 
     def _truth(self, cell: Cell) -> str:
         """Cells whose result is one bit."""
@@ -327,7 +286,7 @@ class Translation:
         if kind == "$logic_not":
             return " && ".join(f"({w} == 0)" for w in words)
         if kind == "$reduce_and":
-            return " && ".join(f"({w} == {_number((1 << n) - 1, n)})" for w, n in zip(words, limbs(size), strict=True))
+            return " && ".join(f"({w} == {number((1 << n) - 1, n)})" for w, n in zip(words, limbs(size), strict=True))
         if kind in ("$reduce_xor", "$reduce_xnor"):
             odd = " ^ ".join(f"__builtin_parityll({w})" for w in words)
             return odd if kind == "$reduce_xor" else f"!({odd})"
@@ -377,7 +336,7 @@ class Translation:
         reset = self._level(cell, "SRST") if cell.kind.startswith("$sdff") else None
         value = int(cell.parameters.get("SRST_VALUE", 0))
         for i, (text, n, field) in enumerate(zip(texts, limbs(bits), self._words(f"n.{name}", bits), strict=True)):
-            to = _number(value >> LIMB * i & (1 << n) - 1, n)
+            to = number(value >> LIMB * i & (1 << n) - 1, n)
             held = self.values[wire][i]
             if reset and cell.kind == "$sdffce":
                 text = f"({reset} ? {to} : {text})"
@@ -426,7 +385,7 @@ class Translation:
         for i in range(bits):
             masks[self.bits(port.ports["EN"], LIMB * limb + i, 1)] |= 1 << i
         enable = " | ".join(
-            _number(mask, bits) if line == "1u" else f"({line} ? {_number(mask, bits)} : 0)"
+            number(mask, bits) if line == "1u" else f"({line} ? {number(mask, bits)} : 0)"
             for line, mask in masks.items()
             if line != "0u"
         )
@@ -471,12 +430,12 @@ class Translation:
                 self.body.append(f"{to} = {self.bits((Bits(wire, 0, self.widths[wire]),), LIMB * i, n)};")
         # Last, so that reads of this cycle see the words before.
         writes = [line for memory in module.memories for line in self._writes(memory)]
-        state = [f"{stored_type(self.widths[w])} {name}{_array(self.widths[w])};" for w, name in self.fields.items()]
+        state = [f"{stored_type(self.widths[w])} {name}{array(self.widths[w])};" for w, name in self.fields.items()]
         top = ["State s[2]; int now;"]
         for side, wires in (("i", module.inputs), ("o", module.outputs)):
-            top += [f"{_port_type(self.widths[w])} {side}_{identifier(w)}{_array(self.widths[w])};" for w in wires]
+            top += [f"{_port_type(self.widths[w])} {side}_{identifier(w)}{array(self.widths[w])};" for w in wires]
         for name, held in module.memories.items():
-            top.append(f"{stored_type(held.width)} m_{identifier(name)}[{held.size}]{_array(held.width)};")
+            top.append(f"{stored_type(held.width)} m_{identifier(name)}[{held.size}]{array(held.width)};")
         start = [*self._first_state(), *self._first_memories()]
         return "\n".join(
             [
@@ -510,7 +469,7 @@ class Translation:
     def _first_memories(self) -> list[str]:
         lines = []
         for cell in self.module.cells:
-            if cell.kind == "$meminit_v2":
+            if cell.kind.startswith("$meminit"):
                 (data,) = cell.ports["DATA"] or (Bits(None, 0, 0),)
                 name = str(cell.parameters["MEMID"])
                 held = self.module.memories[name]
@@ -530,5 +489,5 @@ def _port_type(bits: int) -> str:
 
 
 def translate(module: Module) -> str:
-    """C++ of a module. Raises :class:`NotServed`, a ValueError, for what it does not know."""
+    """C++ of a module. Raises :class:`~sim.rtlil.NotServed` for what it does not know."""
     return Translation(module).text()

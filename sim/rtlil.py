@@ -52,8 +52,12 @@ def width(signal: Signal) -> int:
     return sum(part.width for part in signal)
 
 
+class NotServed(ValueError):
+    """The design has something that the translation to C++ does not know."""
+
+
 def read_rtlil(text: str) -> Module:
-    """The one module of a design. Raises ValueError for a line that it does not know, as that of a process."""
+    """The one module of a design. Raises :class:`NotServed` for a line that it does not know, as that of a process."""
     module = Module()
     cell: Cell | None = None
     attributes: dict[str, str] = {}
@@ -66,7 +70,7 @@ def read_rtlil(text: str) -> Module:
             attributes[key] = value
         elif word == "wire":
             *options, name = rest.split(" ")
-            module.wires[name] = int(options[options.index("width") + 1]) if "width" in options else 1
+            module.wires[name] = _option(options, "width")
             for side, names in (("input", module.inputs), ("output", module.outputs)):
                 if side in options:
                     names.append(name)
@@ -74,8 +78,8 @@ def read_rtlil(text: str) -> Module:
                 module.init[name] = _number(attributes["\\init"])
             attributes = {}
         elif word == "memory":
-            _, bits, _, size, name = rest.split(" ")
-            module.memories[name] = Memory(int(bits), int(size))
+            *options, name = rest.split(" ")
+            module.memories[name] = Memory(_option(options, "width"), _option(options, "size"))
             attributes = {}
         elif word == "cell":
             kind, name = rest.split(" ")
@@ -95,8 +99,13 @@ def read_rtlil(text: str) -> Module:
         elif word == "end":
             cell = None
         else:
-            raise ValueError(f"RTLIL line {line.strip()[:60]!r} is not known")
+            raise NotServed(f"RTLIL line {line.strip()[:60]!r} is not known")
     return module
+
+
+def _option(options: list[str], name: str) -> int:
+    """Of a wire or memory; what is not said is 1."""
+    return int(options[options.index(name) + 1]) if name in options else 1
 
 
 _CONSTANT = re.compile(r"(\d+)'(s?)([01xzm-]*)$")
@@ -117,7 +126,7 @@ def _end(tokens: list[str]) -> int:
         depth += (token == "{") - (token == "}")
         if depth == 0 and not (i + 1 < len(tokens) and tokens[i + 1].startswith("[")):
             return i + 1
-    raise ValueError(f"RTLIL signal {' '.join(tokens)[:60]!r} does not end")
+    raise NotServed(f"RTLIL signal {' '.join(tokens)[:60]!r} does not end")
 
 
 def _signal(module: Module, tokens: list[str]) -> Signal:

@@ -14,8 +14,8 @@ from rtl_gen.build import build
 from rtl_gen.target import target_from_dict
 from sim.cxxrtl import Simulator, compile_simulator
 from sim.frames import pixel_stream
-from sim.native import NotServed, translate
-from sim.rtlil import read_rtlil
+from sim.native import translate
+from sim.rtlil import NotServed, read_rtlil
 from sim.simulate import cycle_limit
 
 CELL = """module \\top
@@ -62,5 +62,11 @@ def test_what_is_not_served(kind: str, a: str) -> None:
 
 
 def test_unknown_lines() -> None:
-    with pytest.raises(ValueError, match="not known"):
+    with pytest.raises(NotServed, match="not known"):
         read_rtlil("module \\top\n  process $1\n  end\nend\n")
+
+
+def test_memory_of_one_bit() -> None:
+    """Its width goes without saying."""
+    module = read_rtlil("module \\top\n  memory size 8 \\flags\n  memory width 3 size 4 \\counts\nend\n")
+    assert {name: (m.width, m.size) for name, m in module.memories.items()} == {"\\flags": (1, 8), "\\counts": (3, 4)}
