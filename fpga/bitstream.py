@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from fpga.camera_demo import CameraDemo
 from fpga.demo import Demo
 from fpga.flash_image import weight_image
 from fpga.protocol import BAUD, TIMEOUT_S, Identity
+from fpga.screen import LEVELS, Screen
 from fpga.steps import Steps
 from fpga.video import VGA
 from rasca_hw.accelerator import Accelerator
@@ -23,11 +25,35 @@ from rasca_hw.params import AcceleratorParams
 from rasca_hw.uart import bit_time
 from rasca_nn.errors import RascaError
 from rasca_nn.int8_file import Int8Model
+from rtl_gen.build import Build
 from rtl_gen.build import build as generate
 from rtl_gen.camera import front_end, place, register_sequence
 from rtl_gen.realtime import check_real_time, real_time
-from rtl_gen.sensor import Sensor
+from rtl_gen.sensor import Sensor, load_sensor
 from rtl_gen.target import Target, load_target
+
+
+@dataclass(frozen=True)
+class Made:
+    """An accelerator, what it says it is, and what brings its weights: nothing where they come with the bitstream."""
+
+    build: Build
+    identity: Identity
+    loader: BootLoader | None
+    image: bytes
+
+    @property
+    def accelerator(self) -> Accelerator:
+        return Accelerator(self.build.params)
+
+
+def _made(model: Int8Model, target: Target, *, clock_hz: float, baud: float, quad: bool) -> Made:
+    """Raises TargetError where the model does not fit, RascaError for a baud rate that the clock cannot make."""
+    built = generate(model, target)
+    params, words = built.params, built.image
+    loader = BootLoader(model_hash=params.model_hash, words=len(words), quad=quad) if words else None
+    image = weight_image(words, model_hash=params.model_hash) if words else b""
+    return Made(built, _identity(model, params, clock_hz, baud), loader, image)
 
 
 def demo_for(
@@ -43,37 +69,47 @@ def demo_for(
 
     `quad`: the flash with the weights is read on four lines. Raises TargetError where the model does not fit.
     """
-    made = generate(model, target)
-    params = made.params
-    words = made.image
-    weights = weight_image(words, model_hash=params.model_hash) if words else b""
-    loader = BootLoader(model_hash=params.model_hash, words=len(words), quad=quad) if words else None
-    identity = _identity(model, params, clock_hz, baud)
-    demo = Demo(Accelerator(params), identity, clock_hz=clock_hz, baud=baud, timeout_s=timeout_s, loader=loader)
-    return demo, weights
+    made = _made(model, target, clock_hz=clock_hz, baud=baud, quad=quad)
+    demo = Demo(made.accelerator, made.identity, clock_hz=clock_hz, baud=baud, timeout_s=timeout_s, loader=made.loader)
+    return demo, made.image
 
 
 def camera_demo_for(
-    model: Int8Model, target: Target, sensor: Sensor, *, clock_hz: float, baud: float = BAUD
-) -> CameraDemo:
-    """The demo with a camera. Raises TargetError where the model does not fit, SensorError where the sensor's frame is
-    too small, RealTimeError where the accelerator does not keep up with it.
+    model: Int8Model,
+    target: Target,
+    sensor: Sensor,
+    *,
+    clock_hz: float,
+    baud: float = BAUD,
+    timeout_s: float = TIMEOUT_S,
+    quad: bool = False,
+    with_screen: bool = False,
+) -> tuple[CameraDemo, bytes]:
+    """The demo with a camera, and the weight image, as for :func:`demo_for`.
+
+    Raises TargetError where the model does not fit, SensorError where the sensor's frame is too small, RealTimeError
+    where the accelerator does not keep up with it.
     """
-    made = generate(model, target)
+    made = _made(model, target, clock_hz=clock_hz, baud=baud, quad=quad)
     where = place(sensor, model.config)
-    check_real_time(real_time(made, sensor, **vars(where), clock_mhz=clock_hz / 1e6))
-    identity = _identity(model, made.params, clock_hz, baud)
-    if identity.classes != CLASSES:
-        raise RascaError(f"the camera demo shows {CLASSES} classes, not {identity.classes}")
-    return CameraDemo(
-        front_end(sensor, model.config, where),
+    check_real_time(real_time(made.build, sensor, **vars(where), clock_mhz=clock_hz / 1e6))
+    if made.identity.classes != CLASSES:
+        raise RascaError(f"the camera demo shows {CLASSES} classes, not {made.identity.classes}")
+    front = front_end(sensor, model.config, where)
+    screen = Screen(front.crop, steps=made.build.params.steps, levels=LEVELS, mode=VGA) if with_screen else None
+    demo = CameraDemo(
+        front,
         register_sequence(sensor, clock_hz),
-        made.params,
-        identity,
+        made.accelerator,
+        made.identity,
         clock_hz=clock_hz,
+        pclk_mhz=sensor.pclk_mhz,
         baud=baud,
-        mode=VGA,
+        timeout_s=timeout_s,
+        screen=screen,
+        loader=made.loader,
     )
+    return demo, made.image
 
 
 def _identity(model: Int8Model, params: AcceleratorParams, clock_hz: float, baud: float) -> Identity:
@@ -97,6 +133,7 @@ def bitstream(
     out: Path,
     *,
     demo: str = "uart",
+    sensor: str | None = None,
     target: str | None = None,
     clock_mhz: float | None = None,
     baud: float | None = None,
@@ -108,6 +145,7 @@ def bitstream(
     Parameters
     ----------
     demo : "uart" (:mod:`fpga.demo`) or "camera" (:mod:`fpga.camera_demo`).
+    sensor : mode of the board's camera, or a .toml file; the pins are those of the board's own.
     target, clock_mhz, baud : where they are not the board's own.
     seed : of the placer.
 
@@ -121,21 +159,27 @@ def bitstream(
         If the model does not fit, a tool is missing or fails, the clock is not reached, or the budget is exceeded.
         `out` is then as it was before.
     """
-    if demo == "camera" and board.camera is None:
+    camera = board.camera if demo == "camera" else None
+    if sensor and demo != "camera":
+        raise RascaError("--sensor is for --demo camera")
+    if demo == "camera" and camera is None:
         raise RascaError(f"the board {board.name} has no camera demo; its demo is --demo uart")
     name = board.name if demo == "uart" else f"{board.name}-{demo}"
     limits = budget.budget(name, model.config.name) if target in (None, board.target) else {}
     if clock_mhz is not None and not 0 < clock_mhz < math.inf:
         raise RascaError(f"the clock must be a positive number of MHz, not {clock_mhz:g}")
-    own = board.camera.clock_mhz if demo == "camera" and board.camera else board.clock_mhz
+    own = camera.clock_mhz if camera else board.clock_mhz
     clock = board.clock(own if clock_mhz is None else clock_mhz)
     mapped = load_target(target or board.target)
     rate = board.baud if baud is None else baud
     top, weights = board.top, b""
     made: Demo | CameraDemo
-    if demo == "camera" and board.camera:
-        made = camera_demo_for(model, mapped, board.camera.sensor(), clock_hz=clock * 1e6, baud=rate)
-        top = board.camera.top
+    if camera:
+        mode = load_sensor(sensor or camera.sensor).at(camera.xclk_mhz(clock))
+        made, weights = camera_demo_for(
+            model, mapped, mode, clock_hz=clock * 1e6, baud=rate, quad=board.quad, with_screen=camera.screen
+        )
+        top = camera.top
     else:
         made, weights = demo_for(model, mapped, clock_hz=clock * 1e6, baud=rate, quad=board.quad)
 

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from amaranth.hdl import Cat, Module, Mux, ResetInserter, Signal
+from amaranth.hdl import Cat, Module
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
-from fpga.protocol import BAUD, TIMEOUT_S, Fault, Identity
+from fpga.core import Core
+from fpga.protocol import BAUD, TIMEOUT_S, Identity
 from fpga.uart_bridge import UartBridge
-from rasca_hw.boot import BootError, BootLoader
+from rasca_hw.boot import BootLoader
 from rasca_hw.flash import PAUSE_CYCLES, PINS
 from rasca_hw.heartbeat import Heartbeat
 
@@ -29,13 +30,11 @@ class Demo(wiring.Component):
 
     Parameters
     ----------
-    accelerator : component with `pixels` and `results`; with `load` if there is a loader, and it is then held in reset
-        until the weights are there.
+    accelerator, loader : see :class:`fpga.core.Core`.
     identity : the network in the accelerator.
     clock_hz, baud : as for :class:`fpga.uart_bridge.UartBridge`.
     timeout_s : pause inside a packet after which it is given up, and between two tries of the loader; in hardware one
         to four times as long.
-    loader : brings the accelerator's weights; None where they come with the bitstream.
 
     Members
     -------
@@ -54,10 +53,9 @@ class Demo(wiring.Component):
         timeout_s: float = TIMEOUT_S,
         loader: BootLoader | None = None,
     ) -> None:
-        self.accelerator = accelerator
+        self.core = Core(accelerator, classes=identity.classes, loader=loader)
         self.bridge = UartBridge(identity, clock_hz=clock_hz, baud=baud)
         self.heartbeat = Heartbeat(short=PAUSE_CYCLES, long=clock_hz * timeout_s, blink=clock_hz)
-        self.loader = loader
         flash = {"flash": Out(PINS)} if loader else {}
         super().__init__({"rx": In(1, init=1), "tx": Out(1, init=1), "leds": Out(LEDS), **flash})
 
@@ -65,25 +63,16 @@ class Demo(wiring.Component):
         m = Module()
         m.submodules.bridge = bridge = self.bridge
         m.submodules.heartbeat = heartbeat = self.heartbeat
-        accelerator, loader = self.accelerator, self.loader
-        held, broken = Signal(), Signal()
-        m.submodules.accelerator = ResetInserter(held)(accelerator) if loader else accelerator
-        connect(m, bridge.pixels, accelerator.pixels)
-        connect(m, accelerator.results, bridge.results)
-        if hasattr(accelerator, "confidences"):
-            m.d.comb += accelerator.confidences.ready.eq(1)
-        if loader:
-            m.submodules.loader = loader
-            connect(m, loader.flash, flipped(self.flash))
-            connect(m, loader.load, accelerator.load)
-            m.d.comb += [
-                loader.pulse.eq(heartbeat.short),
-                loader.retry.eq(heartbeat.long),
-                held.eq(~loader.done),
-                broken.eq(loader.error != BootError.NONE),
-                bridge.refusal.eq(Mux(held, loader.error | Fault.LOADING, Fault.NONE)),
-            ]
+        m.submodules.core = core = self.core
+        connect(m, bridge.pixels, core.pixels)
+        connect(m, core.results, bridge.results)
+        if core.loader:
+            connect(m, core.flash, flipped(self.flash))
         m.d.comb += [
+            core.confidences.ready.eq(1),
+            core.pulse.eq(heartbeat.short),
+            core.retry.eq(heartbeat.long),
+            bridge.refusal.eq(core.refusal),
             bridge.pulse.eq(heartbeat.long),
             bridge.rx.eq(self.rx),
             self.tx.eq(bridge.tx),
@@ -94,8 +83,8 @@ class Demo(wiring.Component):
                     bridge.busy,
                     bridge.fault,
                     heartbeat.blink,
-                    ~held,
-                    broken,
+                    core.loaded,
+                    core.broken,
                 )
             ),
         ]

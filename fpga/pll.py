@@ -1,7 +1,4 @@
-"""The ECP5's PLL (EHXPLLL): dividers for a wanted frequency, and the instance.
-
-    input / reference -> phase detector -> VCO (400 .. 800 MHz) -> / output -> clock
-                               ^------------- / loop <-'
+"""The ECP5's PLL (EHXPLLL).
 
 The loop runs over an output of its own (CLKOP) and the clock is a second one (CLKOS), so that clock = VCO / output with
 VCO = input / reference * loop: finer steps at a fast phase detector than with the clock in the loop. The two outputs
@@ -10,52 +7,16 @@ have no fixed phase, which a design with a single clock does not need. Limits fr
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 from amaranth.hdl import Instance, Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from rasca_nn.errors import RascaError
+from .dividers import PllDividers, PllLimits
 
-VCO_MHZ = (400.0, 800.0)
-PHASE_DETECTOR_MHZ = (10.0, 400.0)
 DIVIDER = 128
-
-
-@dataclass(frozen=True)
-class PllDividers:
-    """Divider settings; `clock_mhz` is what they give."""
-
-    reference: int
-    loop: int
-    output: int
-    clock_mhz: float
-
-
-def dividers(input_mhz: float, wanted_mhz: float) -> PllDividers:
-    """The settings nearest to the wanted clock; on a tie the fastest phase detector, then the slowest VCO.
-
-    Raises
-    ------
-    RascaError
-        If no setting comes within 1 % of the wanted clock.
-    """
-    found = []
-    for reference in range(1, DIVIDER + 1):
-        detector = input_mhz / reference
-        if not PHASE_DETECTOR_MHZ[0] <= detector <= PHASE_DETECTOR_MHZ[1]:
-            continue
-        for loop in range(1, DIVIDER + 1):
-            vco = detector * loop
-            output = min(max(round(vco / wanted_mhz), 1), DIVIDER)
-            if VCO_MHZ[0] <= vco <= VCO_MHZ[1]:
-                error = round(abs(vco / output - wanted_mhz), 6)
-                found.append((error, reference, vco, PllDividers(reference, loop, output, vco / output)))
-    if not found or min(found)[0] > wanted_mhz / 100:
-        raise RascaError(f"no PLL setting makes {wanted_mhz:g} MHz of {input_mhz:g} MHz")
-    return min(found, key=lambda item: item[:3])[3]
+LIMITS = PllLimits(DIVIDER, DIVIDER, range(1, DIVIDER + 1), detector_mhz=(10.0, 400.0), vco_mhz=(400.0, 800.0))
 
 
 class Ecp5Pll(wiring.Component):
@@ -64,7 +25,7 @@ class Ecp5Pll(wiring.Component):
     Parameters
     ----------
     input_mhz : frequency of `clock_in`.
-    settings : from :func:`dividers`.
+    settings : from `LIMITS.dividers`.
     slower : a second clock with so many times the period of `clock_out`; 0 for none.
 
     Members

@@ -1,68 +1,24 @@
-"""The iCE40's PLL (SB_PLL40): dividers for a wanted frequency, and the instance.
-
-    input / reference -> phase detector -> VCO (533 .. 1066 MHz) -> / 2^output -> clock
-                               ^---------- / loop <-'
-
-Limits from Lattice's FPGA-DS-02008.
-"""
+"""The iCE40's PLL (SB_PLL40). Limits from Lattice's FPGA-DS-02008."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 from amaranth.hdl import Instance, Module
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from rasca_nn.errors import RascaError
+from .dividers import PllDividers, PllLimits
 
-VCO_MHZ = (533.0, 1066.0)
-PHASE_DETECTOR_MHZ = (10.0, 133.0)
-REFERENCE, LOOP = 16, 128
-OUTPUT = range(1, 7)
+LIMITS = PllLimits(16, 128, [2**n for n in range(1, 7)], detector_mhz=(10.0, 133.0), vco_mhz=(533.0, 1066.0))
 FILTER_MHZ = (17, 26, 44, 66, 101)
 """Of the phase detector, up to which each filter range from 1 on serves."""
 
 
-@dataclass(frozen=True)
-class PllDividers:
-    """Divider settings; `output` is an exponent of two, `clock_mhz` is what they give."""
-
-    reference: int
-    loop: int
-    output: int
-    clock_mhz: float
-
-    @property
-    def filter_range(self) -> int:
-        """For the phase detector's frequency."""
-        detector = self.clock_mhz * 2**self.output / self.loop
-        return 1 + sum(detector >= limit for limit in FILTER_MHZ)
-
-
-def dividers(input_mhz: float, wanted_mhz: float) -> PllDividers:
-    """The settings nearest to the wanted clock; on a tie the fastest phase detector, then the slowest VCO.
-
-    Raises
-    ------
-    RascaError
-        If no setting comes within 1 % of the wanted clock.
-    """
-    found = []
-    for reference in range(1, REFERENCE + 1):
-        detector = input_mhz / reference
-        if not PHASE_DETECTOR_MHZ[0] <= detector <= PHASE_DETECTOR_MHZ[1]:
-            continue
-        for loop in range(1, LOOP + 1):
-            vco = detector * loop
-            if VCO_MHZ[0] <= vco <= VCO_MHZ[1]:
-                for output in OUTPUT:
-                    error = round(abs(vco / 2**output - wanted_mhz), 6)
-                    found.append((error, reference, vco, PllDividers(reference, loop, output, vco / 2**output)))
-    if not found or min(found, key=lambda item: item[:3])[0] > wanted_mhz / 100:
-        raise RascaError(f"no PLL setting makes {wanted_mhz:g} MHz of {input_mhz:g} MHz")
-    return min(found, key=lambda item: item[:3])[3]
+def filter_range(settings: PllDividers) -> int:
+    """For the phase detector's frequency."""
+    detector_mhz = settings.clock_mhz * settings.output / settings.loop
+    return 1 + sum(detector_mhz >= limit for limit in FILTER_MHZ)
 
 
 class Ice40Pll(wiring.Component):
@@ -70,7 +26,7 @@ class Ice40Pll(wiring.Component):
 
     Parameters
     ----------
-    settings : from :func:`dividers`.
+    settings : from `LIMITS.dividers`.
     pad : the port of the PLL's own pin; by default `clock_in` is used.
 
     Members
@@ -94,8 +50,8 @@ class Ice40Pll(wiring.Component):
             p_FEEDBACK_PATH="SIMPLE",
             p_DIVR=self.settings.reference - 1,
             p_DIVF=self.settings.loop - 1,
-            p_DIVQ=self.settings.output,
-            p_FILTER_RANGE=self.settings.filter_range,
+            p_DIVQ=self.settings.output.bit_length() - 1,
+            p_FILTER_RANGE=filter_range(self.settings),
             i_RESETB=1,
             i_BYPASS=0,
             o_PLLOUTGLOBAL=self.clock_out,

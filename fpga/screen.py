@@ -22,6 +22,8 @@ from rasca_hw.camera.crop import Crop
 from rasca_hw.camera.interfaces import Event, Kind
 
 ZOOM = 2
+LEVELS = 64
+"""Of a bar, by default."""
 MARGIN = 4
 """Dark pixels left and right of the bars."""
 TRACK, GREEN, RED, BLACK = 0b01001001, 0b00011100, 0b11100000, 0

@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 
-from fpga.host import BoardError, Decision, Port, softmax
-from fpga.protocol import VERSION, Identity, Kind, ReplyReader
+from fpga.host import MEANING, BoardError, Decision, Port, softmax
+from fpga.protocol import VERSION, Fault, Identity, Kind, ReplyReader
 
 QUIET_S = 5.0
 """Longer than 64 frames of the camera take, so that an identity comes in between."""
@@ -15,7 +15,7 @@ QUIET_S = 5.0
 def watch(port: Port) -> Iterator[Decision]:
     """Each result as it comes, from the first identity on; `image` is the accelerator's number of the frame.
 
-    Raises BoardError if nothing comes for :data:`QUIET_S`, or the board is of another version.
+    Raises BoardError if nothing comes for :data:`QUIET_S`, if the board is of another version or has no weights.
     """
     reader = ReplyReader()
     identity: Identity | None = None
@@ -32,6 +32,8 @@ def watch(port: Port) -> Iterator[Decision]:
                 if values["version"] != VERSION:
                     raise BoardError(f"the board speaks version {values['version']}, this host {VERSION}; rebuild one")
                 identity = Identity.from_values(values)
+            elif reply.kind == Kind.FAULT:
+                raise BoardError(f"the board decides nothing: {MEANING[Fault(values['fault'])]}")
             elif reply.kind == Kind.RESULT and identity:
                 logits = tuple(values[f"logit{n}"] for n in range(identity.classes))
                 probability = softmax(logits, identity.scale)[1]

@@ -34,17 +34,21 @@ def place(sensor: Sensor, config: RaScaNetConfig) -> Placement:
     return Placement((sensor.width - width * factor) // 2, (sensor.height - height * factor) // 2, factor)
 
 
-def front_end(
-    sensor: Sensor, config: RaScaNetConfig, where: Placement, *, hold: Hold = Hold.FRAME, depth: int = DEPTH
-) -> FrontEnd:
-    """Pins of the sensor to pixels of the network."""
-    dvp = Dvp(
+def dvp(sensor: Sensor, depth: int = DEPTH) -> Dvp:
+    """The receiver of what the sensor sends."""
+    return Dvp(
         format=sensor.format,
         high_first=sensor.high_first,
         vsync_blank=sensor.vsync_blank,
         href_active=sensor.href_active,
         depth=depth,
     )
+
+
+def front_end(
+    sensor: Sensor, config: RaScaNetConfig, where: Placement, *, hold: Hold = Hold.FRAME, depth: int = DEPTH
+) -> FrontEnd:
+    """Pins of the sensor to pixels of the network."""
     crop = Crop(
         sensor_width=sensor.width,
         sensor_height=sensor.height,
@@ -56,7 +60,7 @@ def front_end(
         rows=config.rows,
         hold=hold,
     )
-    return FrontEnd(dvp, crop, falling=sensor.falling)
+    return FrontEnd(dvp(sensor, depth), crop, falling=sensor.falling)
 
 
 def register_sequence(sensor: Sensor, clock_hz: float) -> RegisterSequence:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tomllib
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +43,7 @@ class Sensor:
     falling: bool
     width: int
     height: int
+    xclk_mhz: float
     pclk_mhz: float
     line_clocks: int
     blank_clocks: int
@@ -51,6 +52,10 @@ class Sensor:
     address: int
     wide_addresses: bool
     registers: tuple[Register, ...]
+
+    def at(self, xclk_mhz: float) -> Sensor:
+        """The sensor with another clock."""
+        return replace(self, xclk_mhz=xclk_mhz, pclk_mhz=self.pclk_mhz * xclk_mhz / self.xclk_mhz)
 
     @property
     def frame_clocks(self) -> int:
@@ -120,9 +125,9 @@ def _value(name: str, key: str, value: Any) -> Any:
         if not isinstance(value, bool):
             raise refuse("true or false")
         return value
-    if isinstance(value, bool) or not isinstance(value, int | float if key == "pclk_mhz" else int):
+    if isinstance(value, bool) or not isinstance(value, int | float if key.endswith("_mhz") else int):
         raise refuse("a number")
-    high = {"pclk_mhz": 500, "width": MAX_SIZE, "height": MAX_SIZE, "address": 0x7F}.get(key, 1 << 30)
+    high = {"xclk_mhz": 500, "pclk_mhz": 500, "width": MAX_SIZE, "height": MAX_SIZE, "address": 0x7F}.get(key, 1 << 30)
     if not 0 < value <= high:
         raise refuse(f"more than 0 and at most {high}")
     return value

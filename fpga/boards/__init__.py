@@ -16,7 +16,6 @@ from fpga.flows import Flow
 from fpga.names import nearest
 from fpga.protocol import BAUD
 from rasca_nn.errors import RascaError
-from rtl_gen.sensor import Sensor
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,13 +24,17 @@ class CameraBoard:
 
     Parameters
     ----------
-    sensor : its mode, with the clock that the board gives it.
+    sensor : its mode by default (rtl_gen/sensors.toml).
+    xclk_mhz : the clock that the board gives it, from that of the demo.
     clock_mhz : by default; the accelerator need only keep up with the sensor.
+    screen : the board has one.
     top : as for :class:`Board`.
     """
 
-    sensor: Callable[[], Sensor]
+    sensor: str
+    xclk_mhz: Callable[[float], float]
     clock_mhz: float
+    screen: bool
     top: Callable[[Component, float], Any]
 
 

@@ -13,7 +13,7 @@ from amaranth_boards.ulx3s import ULX3S_85F_Platform
 from fpga.boards import Board
 from fpga.boards.ulx3s_camera import CAMERA
 from fpga.flows import ECP5
-from fpga.pll import Ecp5Pll, dividers
+from fpga.pll import LIMITS, Ecp5Pll
 
 OSCILLATOR_MHZ = 25.0
 LEDS = 8
@@ -28,7 +28,7 @@ class Top(Elaboratable):
 
     def elaborate(self, platform: Any) -> Module:
         m = Module()
-        settings = dividers(OSCILLATOR_MHZ, self.clock_mhz)
+        settings = LIMITS.dividers(OSCILLATOR_MHZ, self.clock_mhz)
         m.submodules.pll = pll = Ecp5Pll(input_mhz=OSCILLATOR_MHZ, settings=settings)
         m.submodules.reset = ResetSynchronizer(~pll.locked, domain="sync")
         m.submodules.demo = self.demo
@@ -56,7 +56,7 @@ BOARD = Board(
     clock_mhz=80.0,
     platform=ULX3S_85F_Platform,
     top=Top,
-    clock=lambda mhz: dividers(OSCILLATOR_MHZ, mhz).clock_mhz,
+    clock=lambda mhz: LIMITS.dividers(OSCILLATOR_MHZ, mhz).clock_mhz,
     flow=ECP5,
     nextpnr=("--85k", "--package", "CABGA381", "--speed", "6"),
     program=("openFPGALoader", "--board", "ulx3s"),

@@ -2,32 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 from amaranth.build import Attrs, Clock, Pins, PinsN, Resource, Subsignal
 from amaranth.hdl import ClockDomain, ClockSignal, Elaboratable, Module
 from amaranth.lib import io
 from amaranth.lib.cdc import ResetSynchronizer
-from amaranth.lib.wiring import Component
 
 from fpga.boards import CameraBoard
-from fpga.pll import Ecp5Pll, dividers
+from fpga.boards.camera_pins import join
+from fpga.camera_demo import CameraDemo
+from fpga.pll import LIMITS, Ecp5Pll
 from fpga.tmds import CHANNELS, CYCLES, SHIFT
 from fpga.video import DOMAIN
-from rtl_gen.sensor import Sensor, load_sensor
 
 OSCILLATOR_MHZ = 25.0
 SHIFT_MHZ = 125.0
 XCLK_MHZ = SHIFT_MHZ / CYCLES
 LEDS = 8
 _UP = Attrs(PULLMODE="UP")
-
-
-def ov7670() -> Sensor:
-    """QVGA at the board's XCLK; the table is for 24 MHz."""
-    sensor = load_sensor("ov7670-qvga")
-    return replace(sensor, pclk_mhz=sensor.pclk_mhz * XCLK_MHZ / 24)
 
 
 def camera_pins(pclk_mhz: float) -> Resource:
@@ -52,17 +45,17 @@ def camera_pins(pclk_mhz: float) -> Resource:
 class CameraTop(Elaboratable):
     """The demo on the board's pins: one PLL for `sync`, another one for the screen and the sensor's clock."""
 
-    def __init__(self, demo: Component, clock_mhz: float) -> None:
+    def __init__(self, demo: CameraDemo, clock_mhz: float) -> None:
         self.demo = demo
         self.clock_mhz = clock_mhz
 
     def elaborate(self, platform: Any) -> Module:
         m = Module()
         demo = self.demo
-        platform.add_resources([camera_pins(ov7670().pclk_mhz)])
+        platform.add_resources([camera_pins(demo.pclk_mhz)])
         m.submodules.oscillator = oscillator = io.Buffer("i", platform.request("clk25", dir="-"))
-        video = dividers(OSCILLATOR_MHZ, SHIFT_MHZ)
-        main = dividers(OSCILLATOR_MHZ, self.clock_mhz)
+        video = LIMITS.dividers(OSCILLATOR_MHZ, SHIFT_MHZ)
+        main = LIMITS.dividers(OSCILLATOR_MHZ, self.clock_mhz)
         m.submodules.pll = pll = Ecp5Pll(input_mhz=OSCILLATOR_MHZ, settings=main)
         m.submodules.video_pll = video_pll = Ecp5Pll(input_mhz=OSCILLATOR_MHZ, settings=video, slower=CYCLES)
         clocks = {
@@ -82,12 +75,7 @@ class CameraTop(Elaboratable):
             "camera",
             dir=dict.fromkeys(("sda", "scl", "href", "vsync", "pclk", "xclk", "power_down", "reset", "data"), "-"),
         )
-        for name in ("pclk", "vsync", "href", "data"):
-            m.submodules[name] = pin = io.Buffer("i", getattr(camera, name))
-            m.d.comb += getattr(demo, name).eq(pin.i)
-        for name in ("scl", "sda"):
-            m.submodules[name] = pin = io.Buffer("io", getattr(camera, name))
-            m.d.comb += [getattr(demo, name).eq(pin.i), pin.o.eq(0), pin.oe.eq(getattr(demo, f"{name}_low"))]
+        join(m, demo, camera)
         # XCLK leaves through a register at its pin: high and low for half a cycle each.
         m.submodules.xclk = xclk = io.DDRBuffer("o", camera.xclk, o_domain=DOMAIN)
         m.d.comb += [xclk.o[0].eq(1), xclk.o[1].eq(0)]
@@ -110,4 +98,6 @@ class CameraTop(Elaboratable):
         return m
 
 
-CAMERA = CameraBoard(sensor=ov7670, clock_mhz=60.0, top=CameraTop)
+CAMERA = CameraBoard(
+    sensor="ov7670-qvga", xclk_mhz=lambda clock_mhz: XCLK_MHZ, clock_mhz=60.0, screen=True, top=CameraTop
+)

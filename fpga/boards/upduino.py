@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from typing import Any
 
+from amaranth.build import Pins
 from amaranth_boards.resources import UARTResource
 from amaranth_boards.upduino_v3 import UpduinoV3Platform
 
-from fpga.boards.up5k import LVCMOS, Wiring, oscillator, up5k
-from fpga.demo import BROKEN, NO_PERSON, PERSON
+from fpga import demo
+from fpga.boards.up5k import LVCMOS, Lights, Wiring, oscillator, up5k
+from fpga.camera_demo import BROKEN, NO_PERSON, PERSON, SILENT
 
 
 class Platform(UpduinoV3Platform):
@@ -26,15 +28,34 @@ class Platform(UpduinoV3Platform):
     ]
 
 
-def leds(platform: Any) -> dict[int, Any]:
+CAMERA = {
+    "data": Pins("9 10 11 12 13 14 15 16", dir="i", conn=("j", 0)),
+    "href": Pins("17", dir="i", conn=("j", 0)),
+    "vsync": Pins("18", dir="i", conn=("j", 0)),
+    "pclk": Pins("19", dir="i", conn=("j", 0)),
+    "xclk": Pins("20", dir="o", conn=("j", 0)),
+    "scl": Pins("20", dir="io", conn=("j", 1)),
+    "sda": Pins("19", dir="io", conn=("j", 1)),
+    "trigger": Pins("18", dir="o", conn=("j", 1)),
+}
+"""On the last pins of both rows."""
+
+
+def leds(platform: Any) -> Lights:
     """Red: no weights; green: a person; blue: none."""
     rgb = platform.request("rgb_led", 0, dir="-")
-    return {BROKEN: rgb.r, PERSON: rgb.g, NO_PERSON: rgb.b}
+    return [(rgb.r, demo.BROKEN), (rgb.g, demo.PERSON), (rgb.b, demo.NO_PERSON)]
+
+
+def camera_leds(platform: Any) -> Lights:
+    """Red: no weights, or the sensor does not answer; green: a person; blue: none."""
+    rgb = platform.request("rgb_led", 0, dir="-")
+    return [(rgb.r, BROKEN, SILENT), (rgb.g, PERSON), (rgb.b, NO_PERSON)]
 
 
 BOARD = up5k(
     name="upduino",
     title="UPduino 3 with iCE40UP5K",
     platform=Platform,
-    wiring=Wiring(pll_pin=False, flash_lines=2, leds=leds),
+    wiring=Wiring(pll_pin=False, flash_lines=2, leds=leds, camera_leds=camera_leds, camera=CAMERA),
 )

@@ -16,6 +16,7 @@ def register(commands: Any) -> None:
     sub.add_argument("model", type=Path, help="integer model")
     sub.add_argument("--board", default="ecp5", help="ulx3s-85f (ecp5), icebreaker (ice40) or upduino; default ecp5")
     sub.add_argument("--demo", default="uart", choices=("uart", "camera"), help="photos over the UART, or a camera")
+    sub.add_argument("--sensor", help="mode of the camera, or a .toml file; default: the board's own")
     sub.add_argument("-o", "--out", required=True, type=Path, help="folder to make")
     sub.add_argument("--target", help="default: the board's own")
     sub.add_argument("--clock", type=float, metavar="MHZ", help="default: the board's own")
@@ -54,9 +55,9 @@ def bitstream(args: argparse.Namespace) -> None:
     from fpga.bitstream import bitstream as build_bitstream
     from fpga.steps import Steps
 
-    options = {"demo": args.demo, "target": args.target, "clock_mhz": args.clock, "baud": args.baud, "seed": args.seed}
+    options = {"demo": args.demo, "sensor": args.sensor, "target": args.target, "baud": args.baud, "seed": args.seed}
     with Steps() as steps:
-        report, limits = build_bitstream(model, chosen, args.out, steps=steps, **options)
+        report, limits = build_bitstream(model, chosen, args.out, clock_mhz=args.clock, steps=steps, **options)
     if args.json:
         print_json({**vars(report), "budget": limits, "out": str(args.out)})
         return
@@ -66,7 +67,8 @@ def bitstream(args: argparse.Namespace) -> None:
     print(f"seed {report.seed}; asked {report.wanted_mhz:g} MHz{kept}")
     made = args.out / (PROGRAMMING_IMAGE if (args.out / PROGRAMMING_IMAGE).exists() else chosen.flow.bitstream)
     print(f"{made}; load it with: {' '.join(chosen.program)} {made}")
-    print(f"then: rasca run --port PORT --baud {args.baud or chosen.baud} photo.jpg")
+    command = "watch" if args.demo == "camera" else "run"
+    print(f"then: rasca {command} --port PORT --baud {args.baud or chosen.baud}{' photo.jpg' * (command == 'run')}")
 
 
 def run(args: argparse.Namespace) -> int:

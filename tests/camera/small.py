@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rasca_hw.camera.crop import Crop, Hold
-from rasca_hw.camera.dvp import Dvp
 from rasca_hw.camera.front_end import FrontEnd
 from rasca_hw.interfaces import Errors
+from rtl_gen.camera import dvp
 from rtl_gen.sensor import Sensor
 from sim.camera import Window
 from sim.frames import FIRST, LAST
@@ -35,15 +35,8 @@ def crop_for(window: Window, width: int, height: int, rows: int, hold: Hold) -> 
 
 
 def front_end(sensor: Sensor, window: Window, rows: int, *, hold: Hold = Hold.FRAME, depth: int = 64) -> FrontEnd:
-    dvp = Dvp(
-        format=sensor.format,
-        high_first=sensor.high_first,
-        vsync_blank=sensor.vsync_blank,
-        href_active=sensor.href_active,
-        depth=depth,
-    )
     crop = crop_for(window, sensor.width, sensor.height, rows, hold)
-    return FrontEnd(dvp, crop, falling=sensor.falling)
+    return FrontEnd(dvp(sensor, depth), crop, falling=sensor.falling)
 
 
 def given_frames(pixels: NDArray[Any], window: Window, rows_a_group: int) -> list[tuple[int, NDArray[Any]]]:

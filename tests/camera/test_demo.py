@@ -20,9 +20,11 @@ from fpga.screen import GREEN, MARGIN, RED, TRACK, ZOOM, Screen
 from fpga.tmds import BITS, CHANNELS, CONTROL, Encoder, Serializer
 from fpga.video import VGA, VideoMode
 from fpga.watch import watch
+from rasca_hw.accelerator import Accelerator
 from rasca_hw.camera.sccb import RegisterSequence, Write
 from rasca_nn import integer
 from rtl_gen.realtime import RealTimeError
+from rtl_gen.sensor import load_sensor
 from rtl_gen.target import load_target
 from sim.camera import Image, Window, seen
 from sim.pins import stream
@@ -71,15 +73,16 @@ def test_pins_to_uart_and_screen(tmp_path: Any) -> None:
     model = made.model
     scale = float(np.float32(model.scales["classifier.output"]))
     identity = Identity(WINDOW.height, WINDOW.width, 2, made.params.model_hash, scale)
+    front = front_end(SENSOR, WINDOW, made.params.rows)
     demo = CameraDemo(
-        front_end(SENSOR, WINDOW, made.params.rows),
+        front,
         RegisterSequence(writes=WRITES, device=0x21, wide=False, clock_hz=CLOCK_MHZ * 1e6, bus_hz=BUS),
-        made.params,
+        Accelerator(made.params),
         identity,
         clock_hz=CLOCK_MHZ * 1e6,
+        pclk_mhz=SENSOR.pclk_mhz,
         baud=BAUD,
-        mode=MODE,
-        levels=LEVELS,
+        screen=Screen(front.crop, steps=made.params.steps, levels=LEVELS, mode=MODE),
     )
     images = [photo(SENSOR, i) for i in range(3)]
     pins = stream(sent(SENSOR, images), round(1e6 / SENSOR.pclk_mhz))
@@ -230,7 +233,7 @@ def test_refused() -> None:
     camera = board("ecp5").camera
     assert camera is not None
     with pytest.raises(RealTimeError, match="ov7670-qvga"):
-        camera_demo_for(tiny().model, load_target("small"), camera.sensor(), clock_hz=1e5, baud=1e4)
+        camera_demo_for(tiny().model, load_target("small"), load_sensor(camera.sensor), clock_hz=1e5, baud=1e4)
 
 
 class Raw:

@@ -11,7 +11,7 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from fpga.protocol import Identity
-from rasca_hw.interfaces import Pixel, result_layout
+from rasca_hw.interfaces import Pixel, confidence_layout, result_layout
 from rasca_hw.spram import LOAD
 
 IDENTITY = Identity(height=3, width=4, classes=2, model=0xCAFE1234, scale=0.25)
@@ -38,6 +38,7 @@ class Stub(wiring.Component):
             {
                 "pixels": In(stream.Signature(Pixel)),
                 "results": Out(stream.Signature(result_layout(identity.classes))),
+                "confidences": Out(stream.Signature(confidence_layout(identity.classes))),
             }
         )
 
@@ -85,15 +86,14 @@ class Loaded(wiring.Component):
         self.accelerator = accelerator
         self.words = words
         ports = accelerator.signature.members
-        super().__init__({"pixels": ports["pixels"], "results": ports["results"], "load": In(LOAD)})
+        super().__init__({name: ports[name] for name in ("pixels", "results", "confidences")} | {"load": In(LOAD)})
 
     def elaborate(self, platform: Any) -> Module:
         m = Module()
         m.submodules.accelerator = accelerator = self.accelerator
         connect(m, flipped(self.pixels), accelerator.pixels)
         connect(m, accelerator.results, flipped(self.results))
-        if hasattr(accelerator, "confidences"):
-            m.d.comb += accelerator.confidences.ready.eq(1)
+        connect(m, accelerator.confidences, flipped(self.confidences))
         # As an SPRAM: not reset, and written while the rest is held in reset.
         check, wrong = Signal(32, reset_less=True), Signal()
         with m.If(self.load.write):
