@@ -25,8 +25,10 @@ from sim.rtlil import read_rtlil
 
 DRIVER = Path(__file__).with_suffix(".cc")
 PASSES = (
-    "proc -noopt; setundef -random 7; flatten; opt -full; memory_share; opt_clean -purge; splitnets -driver; opt -purge"
+    "proc -noopt; opt_clean; memory_collect; memory_unpack; setundef -random 7; "
+    "flatten; opt -full; memory_share; opt -purge; splitnets -driver"
 )
+"""Collecting and unpacking says of the models' read ports that they are always enabled, which is undefined before."""
 SPRAM_POWER = re.compile(r"always @\(negedge POWEROFF\) begin.*?\n\tend\n", re.DOTALL)
 OPTIMISE = "-O1"
 

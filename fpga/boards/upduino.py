@@ -29,16 +29,16 @@ class Platform(UpduinoV3Platform):
 
 
 CAMERA = {
-    "data": Pins("9 10 11 12 13 14 15 16", dir="i", conn=("j", 0)),
-    "href": Pins("17", dir="i", conn=("j", 0)),
-    "vsync": Pins("18", dir="i", conn=("j", 0)),
-    "pclk": Pins("19", dir="i", conn=("j", 0)),
-    "xclk": Pins("20", dir="o", conn=("j", 0)),
-    "scl": Pins("20", dir="io", conn=("j", 1)),
-    "sda": Pins("19", dir="io", conn=("j", 1)),
-    "trigger": Pins("18", dir="o", conn=("j", 1)),
+    "data": Pins("9 10 11 13 14 15 16 17", dir="i", conn=("j", 0)),
+    "href": Pins("18", dir="i", conn=("j", 0)),
+    "vsync": Pins("19", dir="i", conn=("j", 0)),
+    "pclk": Pins("20", dir="i", conn=("j", 0)),
+    "xclk": Pins("20", dir="o", conn=("j", 1)),
+    "scl": Pins("19", dir="io", conn=("j", 1)),
+    "sda": Pins("18", dir="io", conn=("j", 1)),
+    "trigger": Pins("17", dir="o", conn=("j", 1)),
 }
-"""On the last pins of both rows."""
+"""On the last pins of both rows, but for pin 35, which cannot be an input beside the PLL."""
 
 
 def leds(platform: Any) -> Lights:
