@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import subprocess
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 from amaranth.back import rtlil
@@ -18,16 +19,19 @@ HEADERS = Path(__file__).parent
 FLAGS = ("-std=c++17", "-DNDEBUG", "-w", '-DMODEL="design.cc"')
 
 
-def compile_bench(unit: Component, driver: Path, *, folder: Path | None = None, optimise: int = 1) -> Path:
+def compile_bench(
+    unit: Component, driver: Path, *, defines: Sequence[str] = (), folder: Path | None = None, optimise: int = 1
+) -> Path:
     """The program. `driver` includes MODEL, which defines `cxxrtl_design::p_rasca`. Raises SimulationError.
 
     Parameters
     ----------
+    defines : macros for the driver.
     folder : the cache; :func:`sim.cxxrtl.cache_folder` by default.
     optimise : of the compiler, 0 to 3; less is compiled sooner and runs more slowly.
     """
     text = rtlil.convert(unit, name="rasca", emit_src=False)
-    compiler, flags = find("c++").command, (*FLAGS, f"-O{optimise}")
+    compiler, flags = find("c++").command, (*FLAGS, *(f"-D{name}" for name in defines), f"-O{optimise}")
     headers = [path.read_text() for path in sorted(HEADERS.glob("*.h"))]
     parts = [text, driver.read_text(), *headers, SPLIT.read_text(), PASSES, find("yosys").version, *compiler, *flags]
     key = hashlib.sha256("\n".join(parts).encode()).hexdigest()[:20]

@@ -4,7 +4,7 @@
 // Arguments: period of `sync`, of `pixel` and of `shift` in ps; the sensor's address and whether its registers have wide
 // ones; registers that must be written before the sensor sends; cycles of `sync` a UART bit; ps to go on after the last
 // word; a file for the screen's bits of that time, a byte a cycle of `shift` (blue, green, red, clock from the lowest
-// pair on). Standard input: pairs of 32 bits, a word (sim/camera.py) and the period of its clock of pclk in ps.
+// pair on). With SCREEN there is one. Standard input: pairs of 32 bits, a word (sim/camera.py) and the period of its clock of pclk in ps.
 // Standard output, a line each: "register ADDRESS VALUE", "byte VALUE", at last "leds VALUE".
 
 #include MODEL
@@ -59,16 +59,20 @@ int main(int argc, char **argv) {
         time[next] += half[next];
         level[next] = !level[next];
         const bool rises = level[next];
+#ifdef SCREEN
         if (next == 1) top.p_pixel__clk.set<bool>(rises);
         if (next == 2) top.p_shift__clk.set<bool>(rises);
+#endif
         if (next == 0) top.p_clk.set<bool>(rises);
         top.step();
+#ifdef SCREEN
         if (next == 2 && rises && end != UINT64_MAX) {
             unsigned pairs = 0;
             pairs |= top.p_tmds____0.get<unsigned>() | top.p_tmds____1.get<unsigned>() << 2;
             pairs |= top.p_tmds____2.get<unsigned>() << 4 | top.p_tmds____3.get<unsigned>() << 6;
             std::fputc(pairs, screen);
         }
+#endif
         if (next != 0 || !rises) continue;
         cycle++;
         const bool scl = !top.p_scl__low.get<bool>();

@@ -22,7 +22,7 @@ PIXEL_PS, SHIFT_PS = 40_000, 8_000
 
 @dataclass(frozen=True)
 class Seen:
-    """What came out: registers written, packets, LEDs, and the pairs of bits for the screen, uint8 [cycles]."""
+    """What came out: registers written, packets, LEDs, and the pairs of bits for a screen, uint8 [cycles]."""
 
     registers: list[tuple[int, int]]
     replies: list[Reply]
@@ -36,7 +36,7 @@ class DemoPins:
     def __init__(self, demo: CameraDemo, folder: Path) -> None:
         self.demo = demo
         self.folder = folder
-        self.program = compile_bench(demo, HARNESS)
+        self.program = compile_bench(demo, HARNESS, defines=["SCREEN"] if demo.screen else [])
 
     def run(self, pairs: NDArray[np.uint32], *, device: int, wide: bool, after_us: float) -> Seen:
         """The sensor sends `pairs` (:func:`sim.pins.stream`) once it is configured; the bits are of the time behind."""

@@ -3,25 +3,30 @@
 from __future__ import annotations
 
 from math import exp
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
-from amaranth.hdl import ClockDomain, Module
+from amaranth.hdl import Array, ClockDomain, Module, Signal
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
 from amaranth.sim import Simulator
 
 from fpga.bars import Bars
 from fpga.bitstream import camera_demo_for
 from fpga.boards import board
-from fpga.camera_demo import CameraDemo
+from fpga.camera_demo import BLINK, BROKEN, LEDS, LOADED, LOST, NO_PERSON, PERSON, CameraDemo
 from fpga.host import BoardError
-from fpga.protocol import IDENTITY, Identity, Kind, result
+from fpga.protocol import FAULT, IDENTITY, Fault, Identity, Kind, result
 from fpga.screen import GREEN, MARGIN, RED, TRACK, ZOOM, Screen
 from fpga.tmds import BITS, CHANNELS, CONTROL, Encoder, Serializer
 from fpga.video import VGA, VideoMode
 from fpga.watch import watch
 from rasca_hw.accelerator import Accelerator
+from rasca_hw.boot import BootError, BootLoader
 from rasca_hw.camera.sccb import RegisterSequence, Write
+from rasca_hw.flash import PINS
+from rasca_hw.spram import LOAD
 from rasca_nn import integer
 from rtl_gen.realtime import RealTimeError
 from rtl_gen.sensor import load_sensor
@@ -32,6 +37,7 @@ from tests.camera.demo_pins import DemoPins, decode, picture, symbols
 from tests.camera.small import front_end, photo, small
 from tests.camera.test_system import CLOCK_MHZ, expected, sent, tiny
 from tests.fpga.board_model import packet
+from tests.fpga.stub import Loaded
 
 SENSOR, WINDOW = small("ov7670-qvga", 36, 24, 10), Window(2, 3, 1, 32, 20)
 MODE = VideoMode((72, 5, 9, 7), (48, 2, 2, 4))
@@ -99,7 +105,7 @@ def test_pins_to_uart_and_screen(tmp_path: Any) -> None:
     assert [r.values["class"] for r in results] == [int(np.argmax(a)) for a in answers]
     person = int(answers[-1][1] > answers[-1][0])
     # Three results; the registers are written.
-    assert found.leds & 0x7F == (person | (1 - person) << 1 | 1 << 2 | 1 << 3)
+    assert found.leds & ~(1 << BLINK) == person << PERSON | (1 - person) << NO_PERSON | 1 << 2 | 1 << 3 | 1 << LOADED
 
     last = seen(SENSOR, images[-1])
     steps = integer.run(model, _batch(WINDOW.apply(last)))
@@ -107,6 +113,75 @@ def test_pins_to_uart_and_screen(tmp_path: Any) -> None:
     assert len({length(m, LEVELS, scale) for m in margins}) > 1
     shown = picture(symbols(found.pairs), MODE)
     np.testing.assert_array_equal(shown, screen(last, margins, scale))
+
+
+class LateLoader(wiring.Component):
+    """Fails at first; at the 12th `retry` it writes the words and is done."""
+
+    def __init__(self, words: list[int]) -> None:
+        self.words = words
+        super().__init__(
+            {
+                "flash": Out(PINS),
+                "pulse": In(1),
+                "retry": In(1),
+                "load": Out(LOAD),
+                "done": Out(1),
+                "error": Out(BootError, init=BootError.CRC),
+            }
+        )
+
+    def elaborate(self, platform: Any) -> Module:
+        m = Module()
+        tries = Signal(range(13))
+        m.d.comb += [
+            self.load.write.eq((tries == 12) & ~self.done),
+            self.load.lane.eq(Array(self.words)[self.load.address]),
+        ]
+        with m.If(self.retry & (tries != 12)):
+            m.d.sync += tries.eq(tries + 1)
+        with m.If(self.load.write):
+            m.d.sync += [
+                self.load.address.eq(self.load.address + 1),
+                self.done.eq(self.load.address == len(self.words) - 1),
+                self.error.eq(BootError.NONE),
+            ]
+        return m
+
+
+@pytest.mark.slow
+def test_weights_that_come_late(tmp_path: Any) -> None:
+    """A grey sensor, no screen: without weights the board says why; from the next whole frame on it answers."""
+    made = tiny()
+    sensor = small("hm01b0-qvga-8bit-27fps", 36, 24, 10)
+    words = list(range(100, 120))
+    demo = CameraDemo(
+        front_end(sensor, WINDOW, made.params.rows),
+        RegisterSequence(writes=WRITES, device=0x24, wide=True, clock_hz=CLOCK_MHZ * 1e6, bus_hz=BUS),
+        Loaded(Accelerator(made.params), words),
+        Identity(WINDOW.height, WINDOW.width, 2, made.params.model_hash, 0.5),
+        clock_hz=CLOCK_MHZ * 1e6,
+        pclk_mhz=sensor.pclk_mhz,
+        baud=BAUD,
+        timeout_s=2e-5,
+        loader=cast(BootLoader, LateLoader(words)),
+    )
+    images = [photo(sensor, i) for i in range(5)]
+    pins = stream(sent(sensor, images), round(1e6 / sensor.pclk_mhz))
+    found = DemoPins(demo, tmp_path).run(pins, device=0x24, wide=True, after_us=100)
+
+    first, *replies = found.replies
+    assert first.kind == Kind.IDENTITY
+    faults = [r for r in replies if r.kind == Kind.FAULT]
+    assert replies[: len(faults)] == faults
+    assert len(faults) > 2 and {r.values["fault"] for r in faults} == {Fault.WEIGHTS_DAMAGED}
+    results = replies[len(faults) :]
+    assert 2 <= len(results) < len(images)
+    answers = expected(made, sensor, WINDOW, images)[-len(results) :]
+    assert [(r.values["logit0"], r.values["logit1"]) for r in results] == answers
+    assert [(r.values["frame"], r.values["errors"]) for r in results] == [(n, 0) for n in range(len(results))]
+    lights = {place for place in range(LEDS) if found.leds >> place & 1}
+    assert LOADED in lights and not {BROKEN, LOST} & lights
 
 
 def _batch(image: Image) -> Any:
@@ -258,6 +333,9 @@ def test_watch(monkeypatch: pytest.MonkeyPatch) -> None:
         for n in range(3)
     ]
     monkeypatch.setattr("fpga.watch.QUIET_S", 0.01)
+    broken = packet(Kind.FAULT, FAULT.pack(frame=0, fault=Fault.WEIGHTS_FOREIGN))
+    with pytest.raises(BoardError, match="its flash holds another model's weights"):
+        next(watch(Raw(head + broken + answers[0])))
     stream_of = watch(Raw(answers[0] + head + answers[1] + b"noise" + answers[2]))
     found = [next(stream_of), next(stream_of)]
     assert [(d.image, d.klass, d.errors) for d in found] == [("1", 1, 1), ("2", 1, 2)]
