@@ -4,7 +4,7 @@ BOARD    ?= ecp5
 # What fits the board.
 MODEL    ?= models/released-$(if $(filter ice40 icebreaker upduino,$(BOARD)),105x120,210x240).int8
 TARGET   ?= ecp5-85f
-# uart: photos from a host; camera: an OV7670, see docs/demo.md.
+# uart: photos from a host; camera: see docs/demo.md. SENSOR=NAME is another mode of it.
 DEMO     ?= uart
 JOBS     ?= auto
 BUILD    := build
@@ -23,7 +23,7 @@ IMAGE    ?= $(PHOTOS)/astronaut.png $(PHOTOS)/chelsea.png
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
-	@echo "variables: MODEL=$(MODEL) TARGET=$(TARGET) BOARD=$(BOARD) IMAGE=photo.jpg JOBS=$(JOBS) PYTHON=$(PYTHON)"
+	@echo "variables: MODEL=$(MODEL) TARGET=$(TARGET) BOARD=$(BOARD) DEMO=$(DEMO) IMAGE=photo.jpg JOBS=$(JOBS) PYTHON=$(PYTHON)"
 
 setup: $(READY) ## Python environment in .venv with everything from pip
 
@@ -54,7 +54,7 @@ test-full: $(READY) icarus ## all tests
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) $(ARGS)
 
 bitstream: $(READY) ## demo bitstream of MODEL for BOARD (ecp5 = ulx3s-85f, ice40 = icebreaker, upduino), held to its budget
-	$(BIN)/rasca bitstream $(MODEL) --board $(BOARD) --demo $(DEMO) -o $(BUILD)/$(BOARD)$(DEMO:uart=)
+	$(BIN)/rasca bitstream $(MODEL) --board $(BOARD) --demo $(DEMO) $(if $(SENSOR),--sensor $(SENSOR)) -o $(BUILD)/$(BOARD)$(DEMO:uart=)
 
 bench: $(READY) icarus ## figures of every network on every target, and how fast simulations are, without synthesis
 	@mkdir -p $(BUILD)
