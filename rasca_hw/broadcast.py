@@ -56,11 +56,16 @@ class BroadcastArray(wiring.Component):
     def elaborate(self, platform: Any) -> Module:
         m = Module()
         m.d.comb += self.start.eq(delay(m, self.last, LATENCY - 1, name="last", reset_less=False))
-        active = delay(m, self.active, PAIR_LATENCY, name="active", reset_less=False)
+        taken = delay(m, self.active, 1, name="taken", reset_less=False)
+        active = delay(m, taken, PAIR_LATENCY - 1, name="active", reset_less=False)
+        # The multipliers rest where no operands come.
+        enable = Signal()
+        m.d.comb += enable.eq(self.active | taken)
         after: Any = 0
         for place in reversed(range(self.rows * self.columns)):
             if place % 2:
                 m.submodules[f"pair{place // 2}"] = pair = MultiplierPair()
+                m.d.comb += pair.enable.eq(enable)
                 for half in range(2):
                     row, column = divmod(place - 1 + half, self.columns)
                     m.d.comb += [pair.a[half].eq(self.weights[row]), pair.b[half].eq(self.activations[column])]

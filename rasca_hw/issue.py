@@ -226,6 +226,10 @@ class IssueSequencer(wiring.Component):
             m.d.sync += [idle.eq(1), gap.eq(record.gap)]
         with m.Else():
             m.d.sync += gap.eq(gap - 1)
+        if self.params.broadcast:
+            # Where nothing is passed on by registers, all before the array stands still with the walk.
+            with m.If(~passing):
+                m.d.sync += [counter.eq(counter) for counter in (address, window, tap, tap_start, gap)]
         with m.If(ending):
             m.d.sync += idle.eq(0)
             with m.If(~last_block):

@@ -78,7 +78,7 @@ class Multiplier(wiring.Component):
 
 class MultiplierPair(wiring.Component):
     """`product[i] = a[i] * b[i]` of signed bytes, `PAIR_LATENCY` cycles later: registers in front of the multiplier and
-    behind it.
+    behind it. Where `enable` is 0 they keep what they have.
 
     On an iCE40 it is one SB_MAC16, both halves in use; Yosys would infer one for each, and `synth_ice40 -dsp`
     computes something else where registers follow.
@@ -86,7 +86,7 @@ class MultiplierPair(wiring.Component):
 
     def __init__(self) -> None:
         byte, product = data.ArrayLayout(signed(8), 2), data.ArrayLayout(signed(16), 2)
-        super().__init__({"a": In(byte), "b": In(byte), "product": Out(product)})
+        super().__init__({"a": In(byte), "b": In(byte), "enable": In(1, init=1), "product": Out(product)})
 
     def elaborate(self, platform: Any) -> Module:
         m = Module()
@@ -97,7 +97,8 @@ class MultiplierPair(wiring.Component):
             a = Signal.like(self.a[i], name=f"a{i}", reset_less=True)
             b = Signal.like(self.b[i], name=f"b{i}", reset_less=True)
             product = Signal(signed(16), name=f"product{i}", reset_less=True)
-            m.d.sync += [a.eq(self.a[i]), b.eq(self.b[i]), product.eq(a * b)]
+            with m.If(self.enable):
+                m.d.sync += [a.eq(self.a[i]), b.eq(self.b[i]), product.eq(a * b)]
             m.d.comb += self.product[i].eq(product)
         return m
 
@@ -115,7 +116,7 @@ class MultiplierPair(wiring.Component):
             p_A_SIGNED=Const(1, 1),
             p_B_SIGNED=Const(1, 1),
             i_CLK=ClockSignal(),
-            i_CE=Const(1),
+            i_CE=self.enable,
             # Said and not left open, which Yosys' model takes for unknown.
             **{f"i_{pin}": Const(0) for pin in ("AHOLD", "BHOLD", "IRSTTOP", "IRSTBOT")},
             i_A=self.a.as_value(),

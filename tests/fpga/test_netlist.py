@@ -32,6 +32,7 @@ from sim.icarus import run_accelerator, run_bench
 from sim.ice40 import netlist
 from sim.netlist import run_netlist
 from sim.simulate import cycle_limit
+from tests.hw.player import lanes, to_bytes
 
 RELEASED = Path(__file__).parents[2] / "models" / "released-105x120.int8"
 SMALL = replace(preset("tiny"), name="small", height=10, width=16, heads=1, channels=(1, 1, 1, 1), hidden=2)
@@ -106,10 +107,10 @@ class Behind(wiring.Component):
 
 
 class Flat(wiring.Component):
-    """A pair of multipliers with ports of plain bits: a, b and the product, lane 0 lowest."""
+    """A pair of multipliers with ports of plain bits: a, b and the product, lane 0 lowest; `hold` keeps it."""
 
     def __init__(self) -> None:
-        super().__init__({"a": In(16), "b": In(16), "y": Out(32)})
+        super().__init__({"a": In(16), "b": In(16), "hold": In(1), "y": Out(32)})
 
     def elaborate(self, platform: Any) -> Module:
         m = Module()
@@ -117,6 +118,7 @@ class Flat(wiring.Component):
         m.d.comb += [
             pair.a.as_value().eq(self.a),
             pair.b.as_value().eq(self.b),
+            pair.enable.eq(~self.hold),
             self.y.eq(pair.product.as_value()),
         ]
         return m
@@ -153,3 +155,20 @@ def test_multiplier_pair() -> None:
     top = source.partition("endmodule")[0]
     assert top.count("SB_MAC16") == 1 and top.count("SB_DFF") == 0
     np.testing.assert_array_equal(y, a * b)
+
+
+def test_multiplier_pair_holds() -> None:
+    """Both rows of registers, as long as it is told to."""
+    rng = np.random.default_rng(2)
+    a, b = rng.integers(-128, 128, (2, 300, 2))
+    hold = rng.integers(0, 2, len(a))
+    expected = np.zeros_like(a)
+    operands = product = np.zeros(2, int)
+    for cycle in range(len(a)):
+        expected[cycle] = product
+        if not hold[cycle]:
+            product, operands = operands, a[cycle] * b[cycle]
+    ports = {"a": (lanes(a), 16), "b": (lanes(b), 16), "hold": (hold.tolist(), 1)}
+    case = {f"in_{name}": to_bytes(values, bits) for name, (values, bits) in ports.items()}
+    y = run_bench(netlist(Flat()), "pipeline", {**case, "outputs": "y", "cycles": len(a)})["y"]
+    np.testing.assert_array_equal(y.view("<i2"), expected)
