@@ -32,6 +32,10 @@ from rtl_gen.realtime import check_real_time, real_time
 from rtl_gen.sensor import Sensor, load_sensor
 from rtl_gen.target import Target, load_target
 
+MAX_SEED = (1 << 31) - 1
+NO_DEVICE = "none"
+"""Of a target that is for any device."""
+
 
 @dataclass(frozen=True)
 class Made:
@@ -156,7 +160,8 @@ def bitstream(
     Raises
     ------
     RascaError
-        If the model does not fit, a tool is missing or fails, the clock is not reached, or the budget is exceeded.
+        If the model does not fit, the target is for another family of devices, a tool is missing or fails, the clock
+        is not reached, or the budget is exceeded.
         `out` is then as it was before.
     """
     camera = board.camera if demo == "camera" else None
@@ -170,7 +175,13 @@ def bitstream(
         raise RascaError(f"the clock must be a positive number of MHz, not {clock_mhz:g}")
     own = camera.clock_mhz if camera else board.clock_mhz
     clock = board.clock(own if clock_mhz is None else clock_mhz)
+    if not 0 <= seed <= MAX_SEED:
+        raise RascaError(f"the seed must be from 0 to {MAX_SEED}, not {seed}")
     mapped = load_target(target or board.target)
+    if mapped.device != NO_DEVICE and not mapped.device.startswith(board.flow.family):
+        raise RascaError(
+            f"target {mapped.name} is for an {mapped.device}, which {board.name} has not; its own is {board.target}"
+        )
     rate = board.baud if baud is None else baud
     top, weights = board.top, b""
     made: Demo | CameraDemo

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import struct
 import zlib
 from collections.abc import Sequence
 
-from rasca_hw.boot import CRC_BYTES, OFFSET, WORD_BYTES, header
+from fpga.ice40_bitstream import bitstream_end
+from rasca_hw.boot import CRC_BYTES, HEADER_WORDS, MAGIC, OFFSET, VERSION, WORD_BYTES, header
 from rasca_nn.errors import RascaError
 
 ERASED = b"\xff"
@@ -16,8 +18,7 @@ def weight_image(words: Sequence[int], *, model_hash: int) -> bytes:
     """The image of a memory's words, 16 bits each; OverflowError where one has more, or is negative."""
     payload = b"".join(int(word).to_bytes(WORD_BYTES, "big") for word in words)
     body = header(model_hash=model_hash, words=len(words)) + payload
-    crc = zlib.crc32(body.translate(REVERSED)).to_bytes(CRC_BYTES, "little")
-    return body + crc.translate(REVERSED)
+    return body + _crc(body)
 
 
 def programming_image(bitstream: bytes, weights: bytes, *, offset: int = OFFSET) -> bytes:
@@ -31,3 +32,26 @@ def programming_image(bitstream: bytes, weights: bytes, *, offset: int = OFFSET)
     if len(bitstream) > offset:
         raise RascaError(f"the bitstream has {len(bitstream)} bytes and overlaps the weights, which begin at {offset}")
     return bitstream + ERASED * (offset - len(bitstream)) + weights
+
+
+def check(image: bytes, *, offset: int = OFFSET) -> None:
+    """Raises RascaError unless the image begins with a whole bitstream, and ends before the weights or has them whole.
+
+    Whether they are those that the bitstream looks for, only the hardware can tell.
+    """
+    bitstream_end(image)
+    weights = image[offset:]
+    if not weights:
+        return
+    if not weights.startswith(MAGIC):
+        raise RascaError(f"holds no weights at {offset}")
+    version, _, words = struct.unpack_from(">III", weights.ljust(HEADER_WORDS * WORD_BYTES), len(MAGIC))
+    if version != VERSION:
+        raise RascaError(f"holds weights in version {version} of the format, not {VERSION}")
+    size = (HEADER_WORDS + words) * WORD_BYTES
+    if weights[size : size + CRC_BYTES] != _crc(weights[:size]):
+        raise RascaError("holds damaged weights (by their CRC)")
+
+
+def _crc(body: bytes) -> bytes:
+    return zlib.crc32(body.translate(REVERSED)).to_bytes(CRC_BYTES, "little").translate(REVERSED)

@@ -15,6 +15,7 @@ class Flow:
 
     Parameters
     ----------
+    family : what the names of its devices begin with.
     synthesis : Yosys' script.
     nextpnr, pack : names of the tools (:mod:`fpga.tools`).
     nextpnr_options, pack_options : what the tools are told of files, and of how to work.
@@ -26,6 +27,7 @@ class Flow:
     placed : given the netlist and the device before place and route.
     """
 
+    family: str
     synthesis: str
     nextpnr: str
     nextpnr_options: tuple[str, ...]
@@ -49,6 +51,7 @@ _ECP5 = (
 )
 
 ECP5 = Flow(
+    family="LFE5U",
     synthesis=_ECP5,
     nextpnr="nextpnr-ecp5",
     # The default router stalled on a full-size accelerator.
@@ -63,6 +66,7 @@ ECP5 = Flow(
 )
 
 ICE40 = Flow(
+    family="iCE40UP",
     # Not -dsp: some releases of Yosys then drop registers without an error.
     synthesis="read_rtlil top.il; synth_ice40 -device u -noabc9 -top top -json top.json",
     nextpnr="nextpnr-ice40",

@@ -7,13 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fpga.boards import ALIASES
+from fpga.flash_image import check
 from fpga.names import nearest
 from fpga.tools import TOOLS, Found, ToolMissing, find
 from rasca_nn.errors import RascaError
-
-PREAMBLE = b"\x7e\xaa\x99\x7e"
-PREAMBLE_END = 1024
-"""The preamble of an iCE40 bitstream comes within so many bytes: before it, there is only a comment."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +35,8 @@ def command(image: Path, board: str, tool: str | None = None) -> list[str]:
     Raises
     ------
     RascaError
-        If board or tool are not known, or the file is no programming image of an iCE40 or larger than the flash.
+        If board or tool are not known, or the file is no programming image of an iCE40, damaged, or larger than the
+        flash.
     ToolMissing
         If no tool is there; the message says how to install one.
     """
@@ -49,12 +47,13 @@ def command(image: Path, board: str, tool: str | None = None) -> list[str]:
         )
     if tool is not None and tool not in flash.options:
         raise RascaError(nearest("tool", tool, flash.options))
-    with image.open("rb") as file:
-        if PREAMBLE not in file.read(PREAMBLE_END):
-            raise RascaError(f"{image} does not begin with an iCE40 bitstream")
     size = image.stat().st_size
     if size > flash.size:
         raise RascaError(f"{image} has {size} bytes, the flash of {board} only {flash.size}")
+    try:
+        check(image.read_bytes())
+    except RascaError as error:
+        raise RascaError(f"{image} {error}; build it again with rasca bitstream") from None
     found = _first([tool] if tool else list(flash.options))
     return [*found.command, *flash.options[found.tool.name], str(image)]
 

@@ -6,9 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from fpga.flash_image import programming_image, weight_image
 from rtl_gen import cli
+from tests.fpga.small_bitstream import small_bitstream
 
-BITSTREAM = b"\xff\x00comment\x00\x7e\xaa\x99\x7e" + bytes(100)
+BITSTREAM = small_bitstream()
 
 
 @pytest.fixture
@@ -109,4 +111,8 @@ def test_what_cannot_be_programmed(image, capfd):
     assert "iCE40 bitstream" in error_line(capfd, str(image), "--board", "icebreaker")
     image.write_bytes(BITSTREAM.ljust((1 << 22) + 1, b"\xff"))
     assert "the flash of upduino only 4194304" in error_line(capfd, str(image), "--board", "upduino")
+    whole = programming_image(BITSTREAM, weight_image([1, 2, 3], model_hash=4))
+    image.write_bytes(whole[:-1] + b"x")
+    said = error_line(capfd, str(image), "--board", "icebreaker")
+    assert f"{image} holds damaged weights (by their CRC); build it again with rasca bitstream" in said
     assert not calls.exists()

@@ -8,12 +8,16 @@ from dataclasses import replace
 import pytest
 
 from fpga import budget, pll, pll_ice40
+from fpga.bitstream import bitstream
 from fpga.boards import ALIASES, BOARDS, board
 from fpga.build import PROGRAMMING_IMAGE, BuildError, build
 from fpga.demo import Demo
+from fpga.ice40_bitstream import BitstreamError, bitstream_end
 from fpga.netlist_text import without_brackets
 from rasca_hw.boot import OFFSET, BootLoader
+from rasca_nn.config import preset
 from rasca_nn.errors import RascaError
+from rasca_nn.random_model import random_int8_model
 
 from .stub import IDENTITY, Loaded, Stub
 
@@ -173,6 +177,23 @@ def test_boards_by_name():
         board("ecp55")
 
 
+@pytest.mark.parametrize(
+    ("name", "options", "message"),
+    [
+        ("ice40", {"target": "ecp5-85f"}, "is for an LFE5U-85F, which icebreaker has not; its own is up5k"),
+        ("ecp5", {"target": "up5k"}, "is for an iCE40UP5K, which ulx3s-85f has not; its own is ecp5-85f"),
+        ("ice40", {"seed": -1}, "seed must be from 0 to 2147483647, not -1"),
+        ("ice40", {"sensor": "hm01b0-qvga-8bit-27fps"}, "--sensor is for --demo camera"),
+        ("ice40", {"baud": 12_000_001}, "baud must be from 366 to"),
+        ("upduino", {"clock_mhz": 1000}, "no PLL setting makes 1000 MHz of 12 MHz"),
+    ],
+)
+def test_what_cannot_be_built(tmp_path, name, options, message):
+    with pytest.raises(RascaError, match=message):
+        bitstream(random_int8_model(preset("tiny"), seed=1), board(name), tmp_path / "out", **options)
+    assert not [*tmp_path.iterdir()]
+
+
 PLLS = {"ecp5": (pll.LIMITS, 25.0), "ice40": (pll_ice40.LIMITS, 12.0)}
 
 
@@ -220,4 +241,8 @@ def test_the_real_tools(tmp_path):
 def test_the_real_ice40_tools(tmp_path, name):
     report = run_ice40(tmp_path / "out", name)
     assert report.fmax_mhz >= report.wanted_mhz
-    assert (tmp_path / "out" / PROGRAMMING_IMAGE).stat().st_size > 0x20000
+    image = (tmp_path / "out" / PROGRAMMING_IMAGE).read_bytes()
+    assert 50_000 < bitstream_end(image) < OFFSET
+    for place in range(10, bitstream_end(image), 997):
+        with pytest.raises(BitstreamError):
+            bitstream_end(image[:place] + bytes([image[place] ^ 0x10]) + image[place + 1 :])

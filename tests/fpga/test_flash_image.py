@@ -6,9 +6,12 @@ import zlib
 
 import pytest
 
-from fpga.flash_image import programming_image, weight_image
-from rasca_hw.boot import OFFSET
+from fpga.flash_image import check, programming_image, weight_image
+from fpga.ice40_bitstream import PREAMBLE, bitstream_end
+from rasca_hw.boot import MAGIC, OFFSET
 from rasca_nn.errors import RascaError
+
+from .small_bitstream import COMMENT, small_bitstream
 
 WORDS = [0x1234, 0xFFFF, 0]
 BODY = b"RASC" + bytes.fromhex("00000001 deadbeef 00000003 1234 ffff 0000")
@@ -41,3 +44,36 @@ def test_programming_image(size):
 def test_overlap_is_refused():
     with pytest.raises(RascaError, match="has 65 bytes and overlaps the weights, which begin at 64"):
         programming_image(bytes(65), BODY, offset=64)
+
+
+def test_a_changed_byte_anywhere_is_found():
+    """Anywhere but in the comment, the speed of reading, and what lies between bitstream and weights."""
+    bitstream, weights = small_bitstream(), weight_image(WORDS, model_hash=7)
+    good = programming_image(bitstream, weights)
+    check(good)
+    commands = len(COMMENT) + len(PREAMBLE)
+    for place in [*range(len(COMMENT), commands), *range(commands + 2, len(bitstream)), *range(OFFSET, len(good))]:
+        for change in (0x01, 0x80, 0xFF):
+            bad = bytearray(good)
+            bad[place] ^= change
+            with pytest.raises(RascaError):
+                check(bytes(bad))
+
+
+def test_what_is_wrong_with_an_image():
+    bitstream, weights = small_bitstream(), weight_image(WORDS, model_hash=7)
+    assert bitstream_end(bitstream + b"\x00") == len(bitstream)
+    check(bitstream)
+    for end in range(len(COMMENT) + 4, len(bitstream)):
+        with pytest.raises(RascaError, match="holds a damaged iCE40 bitstream"):
+            check(bitstream[:end])
+    for end in range(len(MAGIC), len(weights)):
+        with pytest.raises(RascaError, match=r"holds damaged weights|in version"):
+            check(programming_image(bitstream, weights[:end]))
+    for bad, message in (
+        (b"RASC" + bytes(2000), "does not begin with an iCE40 bitstream"),
+        (programming_image(bitstream, b"RASK" + weights[4:]), "holds no weights at 131072"),
+        (programming_image(bitstream, weights[:7] + b"\x02" + weights[8:]), "in version 2 of the format, not 1"),
+    ):
+        with pytest.raises(RascaError, match=message):
+            check(bad)
