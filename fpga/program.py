@@ -6,7 +6,8 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-from fpga.boards import ALIASES
+from fpga import boards
+from fpga.boards import ALIASES, BOARDS
 from fpga.flash_image import check
 from fpga.names import nearest
 from fpga.tools import TOOLS, Found, ToolMissing, find
@@ -40,11 +41,15 @@ def command(image: Path, board: str, tool: str | None = None) -> list[str]:
     ToolMissing
         If no tool is there; the message says how to install one.
     """
-    flash = FLASHES.get(ALIASES.get(board, board))
-    if flash is None:
+    name = ALIASES.get(board, board)
+    flash = FLASHES.get(name)
+    if flash is None and name in BOARDS:
+        loader = " ".join(boards.board(name).program)
         raise RascaError(
-            nearest("board", board, [*FLASHES, *(alias for alias, name in ALIASES.items() if name in FLASHES)])
+            f"{name} has its weights in the bitstream, and no flash for them; load it with: {loader} {image}"
         )
+    if flash is None:
+        raise RascaError(nearest("board", board, [*FLASHES, *(a for a, of in ALIASES.items() if of in FLASHES)]))
     if tool is not None and tool not in flash.options:
         raise RascaError(nearest("tool", tool, flash.options))
     size = image.stat().st_size

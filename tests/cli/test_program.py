@@ -105,6 +105,8 @@ def test_a_tool_that_fails(image, capfd):
 def test_what_cannot_be_programmed(image, capfd):
     calls = stub(image, "iceprog")
     assert "nearest is 'icebreaker'" in error_line(capfd, str(image), "--board", "icebraker")
+    said = error_line(capfd, str(image), "--board", "ecp5")
+    assert said.endswith(f"load it with: openFPGALoader --board ulx3s {image}\n")
     assert "nearest is 'iceprog'" in error_line(capfd, str(image), "--board", "icebreaker", "--tool", "iceprg")
     assert "No such file" in error_line(capfd, str(image) + "x", "--board", "icebreaker")
     image.write_bytes(b"RASC" + bytes(4000))
