@@ -29,7 +29,7 @@ from rasca_hw.flash import PINS
 from rasca_hw.spram import LOAD
 from rasca_nn import integer
 from rtl_gen.realtime import RealTimeError
-from rtl_gen.sensor import load_sensor
+from rtl_gen.sensor import SensorError, load_sensor
 from rtl_gen.target import load_target
 from sim.camera import Image, Window, seen
 from sim.pins import stream
@@ -308,7 +308,9 @@ def test_refused() -> None:
     camera = board("ecp5").camera
     assert camera is not None
     with pytest.raises(RealTimeError, match="ov7670-qvga"):
-        camera_demo_for(tiny().model, load_target("small"), load_sensor(camera.sensor), clock_hz=1e5, baud=1e4)
+        camera_demo_for(tiny().model, load_target("small"), load_sensor(camera.sensor), clock_hz=1e6, baud=1e4)
+    with pytest.raises(SensorError, match="hm01b0-8bit sends 244 x 324; the board's screen shows 240 x 320"):
+        camera_demo_for(tiny().model, load_target("small"), load_sensor("hm01b0-8bit"), clock_hz=6e7, with_screen=True)
 
 
 class Raw:

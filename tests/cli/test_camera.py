@@ -68,8 +68,19 @@ def test_refused(work: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str])
     assert "use a clock of" in line
     assert not out.exists()
     assert "nearest is 'ov7670-qvga'" in error_line(capsys, *arguments, "--sensor", "ov7670")
-    assert "--clock takes --sensor" in error_line(capsys, *arguments, "--clock", "12")
-    assert "--clock takes --sensor" in error_line(capsys, *arguments, "--sensor", sensor, "--clock", "-1")
+    assert "--clock is for --sensor" in error_line(capsys, *arguments, "--clock", "12")
+    for clock in ("0", "-1", "1e-12", "nan", "inf"):
+        assert "must be 1 to 1000 MHz, not" in error_line(capsys, *arguments, "--sensor", sensor, "--clock", clock)
+
+
+def test_refused_photos(work: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """What is no photo, and a clock that makes no sense, before anything is simulated."""
+    assert generate(work, tmp_path / "made") == 0
+    (tmp_path / "text.jpg").write_text("not a photo")
+    arguments = ["camera", str(tmp_path / "made"), "--sensor", str(work / "sensor.toml")]
+    assert "not an image that Pillow knows" in error_line(capsys, *arguments, str(tmp_path / "text.jpg"))
+    assert "no such image" in error_line(capsys, *arguments, str(tmp_path / "none.jpg"))
+    assert "must be 1 to 1000 MHz, not 0" in error_line(capsys, *arguments, PHOTOS[0], "--clock", "0")
 
 
 def test_refused_arguments(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
