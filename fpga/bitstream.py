@@ -167,7 +167,7 @@ def bitstream(
         `out` is then as it was before.
     """
     camera = board.camera if demo == "camera" else None
-    if sensor and demo != "camera":
+    if sensor is not None and demo != "camera":
         raise RascaError("--sensor is for --demo camera")
     if demo == "camera" and camera is None:
         raise RascaError(f"the board {board.name} has no camera demo; its demo is --demo uart")
@@ -183,7 +183,7 @@ def bitstream(
     standing: dict[str, Any] = {}
     made: Demo | CameraDemo
     if camera:
-        mode = load_sensor(sensor or camera.sensor).at(camera.xclk_mhz(clock))
+        mode = load_sensor(camera.sensor if sensor is None else sensor).at(camera.xclk_mhz(clock))
         made, weights, standing = camera_demo_for(
             model, mapped, mode, clock_hz=clock * 1e6, baud=rate, quad=board.quad, with_screen=camera.screen
         )
