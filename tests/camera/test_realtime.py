@@ -12,7 +12,7 @@ from rasca_nn.int8_file import Int8Model
 from rtl_gen.build import build
 from rtl_gen.realtime import CLOCK_MHZ as CLOCKS
 from rtl_gen.realtime import RealTime, RealTimeError, keep_up, real_time
-from rtl_gen.sensor import Sensor, load_sensor
+from rtl_gen.sensor import Sensor, load_sensor, sensor_names
 from rtl_gen.target import load_target
 from sim.camera import Window
 from sim.pins import stream
@@ -91,7 +91,7 @@ def test_rule() -> None:
 
 @pytest.mark.parametrize(
     ("name", "factor", "model"),
-    [("ov7670-qvga", 1, "released-210x240"), ("hm01b0-qvga-1bit", 2, "released-105x120")],
+    [("ov7670-qvga", 1, "released-210x240"), *((name, 2, "released-105x120") for name in sensor_names())],
 )
 def test_sensors(name: str, factor: int, model: str) -> None:
     """The built-in sensors before the demo's accelerator, with early termination or without."""

@@ -22,7 +22,7 @@ def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A tiny model, and a sensor that is little larger than its picture."""
     folder = tmp_path_factory.mktemp("camera")
     random_int8_model(preset("tiny"), MODEL_SEED).save(folder / "tiny.int8")
-    table = BUILT_IN.read_text().split("[hm01b0-8bit]")[1].split("[hm01b0-qvga-8bit]")[0]
+    table = BUILT_IN.read_text().split("[hm01b0-8bit]")[1].split("[hm01b0-4bit]")[0]
     sizes = {"width": 36, "height": 22, "line_clocks": 60, "blank_clocks": 60, "before_clocks": 60, "after_clocks": 15}
     lines = [line for line in table.splitlines() if line.split(" = ")[0] not in sizes]
     given = "\n".join(f"{name} = {value}" for name, value in sizes.items())
