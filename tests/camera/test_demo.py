@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from math import exp
+from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
 import pytest
+import skimage
 import torch
 from amaranth.hdl import Array, ClockDomain, Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.sim import Simulator
-from skimage import data
 
 from fpga.bars import Bars
 from fpga.bitstream import camera_demo_for
@@ -30,6 +31,7 @@ from rasca_hw.camera.sccb import RegisterSequence, Write
 from rasca_hw.flash import PINS
 from rasca_hw.spram import LOAD
 from rasca_nn import integer
+from rasca_nn.data import load_image
 from rasca_nn.int8_file import Int8Model
 from rtl_gen.camera import place
 from rtl_gen.realtime import RealTimeError
@@ -46,6 +48,7 @@ from tests.fpga.stub import Loaded
 SENSOR, WINDOW = small("ov7670-qvga", 36, 24, 10), Window(2, 3, 1, 32, 20)
 MODE = VideoMode((72, 5, 9, 7), (48, 2, 2, 4))
 LEVELS = 16
+PHOTOS = Path(skimage.__file__).parent / "data"
 CLOCK_MHZ = 79.3
 """Its edges and those of the screen's clock meet in every phase."""
 BAUD, BUS = 8e6, 2.5e6
@@ -191,8 +194,8 @@ def test_weights_that_come_late(tmp_path: Any) -> None:
 
 @pytest.mark.slow
 def test_released(tmp_path: Any) -> None:
-    """The ULX3S' demo with released-105x120, without its screen: the sensor's own registers, size and timing, two
-    photos, pins to UART.
+    """The ULX3S' demo with released-105x120, without its screen: the sensor's own registers, size and timing, a
+    photo of a person and one of a cat, pins to UART.
     """
     chosen = board("ecp5")
     camera = chosen.camera
@@ -200,7 +203,7 @@ def test_released(tmp_path: Any) -> None:
     model = Int8Model.load(MODELS / "released-105x120.int8")
     sensor = load_sensor(camera.sensor).at(camera.xclk_mhz(camera.clock_mhz))
     demo, _, standing = camera_demo_for(model, load_target(chosen.target), sensor, clock_hz=camera.clock_mhz * 1e6)
-    photos = [data.astronaut()[:240, 100:420], data.chelsea()[40:280, 60:380]]
+    photos = [load_image(PHOTOS / name, sensor.height, sensor.width) for name in ("camera.png", "chelsea.png")]
     pins = stream(sent(sensor, photos), round(1e6 / sensor.pclk_mhz))
     after_us = 500 + standing["latency"]["us"]
     found = DemoPins(demo, tmp_path).run(pins, device=sensor.address, wide=False, after_us=after_us)
