@@ -54,7 +54,7 @@ test-full: $(READY) icarus ## all tests
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) $(ARGS)
 
 bitstream: $(READY) ## demo bitstream of MODEL for BOARD (ecp5 = ulx3s-85f, ice40 = icebreaker, upduino), held to its budget
-	$(BIN)/rasca bitstream $(MODEL) --board $(BOARD) --demo $(DEMO) $(if $(SENSOR),--sensor $(SENSOR)) -o $(BUILD)/$(BOARD)$(DEMO:uart=)
+	$(BIN)/rasca bitstream $(MODEL) --board $(BOARD) --demo $(DEMO) $(if $(SENSOR),--sensor $(SENSOR)) -o $(BUILD)/$(BOARD)$(patsubst %,-%,$(filter-out uart,$(DEMO)))
 
 bench: $(READY) icarus ## figures of every network on every target, and how fast simulations are, without synthesis
 	@mkdir -p $(BUILD)

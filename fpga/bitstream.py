@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -16,7 +17,7 @@ from fpga.camera_demo import CameraDemo
 from fpga.demo import Demo
 from fpga.flash_image import weight_image
 from fpga.protocol import BAUD, TIMEOUT_S, Identity
-from fpga.screen import LEVELS, Screen
+from fpga.screen import LEVELS, ZOOM, Screen
 from fpga.steps import Steps
 from fpga.video import VGA
 from rasca_hw.accelerator import Accelerator
@@ -28,8 +29,8 @@ from rasca_nn.int8_file import Int8Model
 from rtl_gen.build import Build
 from rtl_gen.build import build as generate
 from rtl_gen.camera import front_end, place, register_sequence
-from rtl_gen.realtime import check_real_time, real_time
-from rtl_gen.sensor import Sensor, load_sensor
+from rtl_gen.realtime import report_real_time
+from rtl_gen.sensor import Sensor, SensorError, load_sensor
 from rtl_gen.target import Target, load_target
 
 MAX_SEED = (1 << 31) - 1
@@ -88,15 +89,21 @@ def camera_demo_for(
     timeout_s: float = TIMEOUT_S,
     quad: bool = False,
     with_screen: bool = False,
-) -> tuple[CameraDemo, bytes]:
-    """The demo with a camera, and the weight image, as for :func:`demo_for`.
+) -> tuple[CameraDemo, bytes, dict[str, Any]]:
+    """The demo with a camera, the weight image, as for :func:`demo_for`, and how the accelerator stands to the sensor
+    (:func:`rtl_gen.realtime.report_real_time`).
 
-    Raises TargetError where the model does not fit, SensorError where the sensor's frame is too small, RealTimeError
-    where the accelerator does not keep up with it.
+    Raises TargetError where the model does not fit, SensorError where the sensor's frame is too small or not that of
+    the screen, RealTimeError where the accelerator does not keep up with it.
     """
     made = _made(model, target, clock_hz=clock_hz, baud=baud, quad=quad)
     where = place(sensor, model.config)
-    check_real_time(real_time(made.build, sensor, **vars(where), clock_mhz=clock_hz / 1e6))
+    if with_screen and (ZOOM * sensor.width, ZOOM * sensor.height) != (VGA.width, VGA.height):
+        raise SensorError(
+            f"sensor {sensor.name} sends {sensor.height} x {sensor.width}; the board's screen shows "
+            f"{VGA.height // ZOOM} x {VGA.width // ZOOM}, use a mode of that size"
+        )
+    standing = report_real_time(made.build, sensor, **vars(where), clock_mhz=clock_hz / 1e6)
     if made.identity.classes != CLASSES:
         raise RascaError(f"the camera demo shows {CLASSES} classes, not {made.identity.classes}")
     front = front_end(sensor, model.config, where)
@@ -113,7 +120,7 @@ def camera_demo_for(
         screen=screen,
         loader=made.loader,
     )
-    return demo, made.image
+    return demo, made.image, standing
 
 
 def _identity(model: Int8Model, params: AcceleratorParams, clock_hz: float, baud: float) -> Identity:
@@ -165,7 +172,7 @@ def bitstream(
         `out` is then as it was before.
     """
     camera = board.camera if demo == "camera" else None
-    if sensor and demo != "camera":
+    if sensor is not None and demo != "camera":
         raise RascaError("--sensor is for --demo camera")
     if demo == "camera" and camera is None:
         raise RascaError(f"the board {board.name} has no camera demo; its demo is --demo uart")
@@ -184,10 +191,11 @@ def bitstream(
         )
     rate = board.baud if baud is None else baud
     top, weights = board.top, b""
+    standing: dict[str, Any] = {}
     made: Demo | CameraDemo
     if camera:
-        mode = load_sensor(sensor or camera.sensor).at(camera.xclk_mhz(clock))
-        made, weights = camera_demo_for(
+        mode = load_sensor(camera.sensor if sensor is None else sensor).at(camera.xclk_mhz(clock))
+        made, weights, standing = camera_demo_for(
             model, mapped, mode, clock_hz=clock * 1e6, baud=rate, quad=board.quad, with_screen=camera.screen
         )
         top = camera.top
@@ -197,5 +205,16 @@ def bitstream(
     def check(found: BuildReport) -> None:
         budget.check(found, limits)
 
-    report = build(made, board, out, clock_mhz=clock, top=top, seed=seed, steps=steps, weights=weights, check=check)
+    report = build(
+        made,
+        board,
+        out,
+        clock_mhz=clock,
+        top=top,
+        seed=seed,
+        steps=steps,
+        weights=weights,
+        camera=standing,
+        check=check,
+    )
     return report, limits

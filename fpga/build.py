@@ -12,7 +12,7 @@ import re
 import shutil
 import subprocess
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +42,7 @@ class BuildReport:
     `clock_mhz` is the clock of `sync` and `wanted_mhz` what nextpnr was asked for: more, where a `margin_ns` of each
     period is kept in hand (:class:`fpga.flows.Flow`); `fmax_mhz` is what it says the slowest path of `sync` allows.
     `clocks` are all of them, (reached, asked for). `used` and `available` have the keys of the flow's cells; `seconds`
-    are of the steps.
+    are of the steps. `camera` is how the accelerator stands to the sensor (:mod:`rtl_gen.realtime`), empty without one.
     """
 
     board: str
@@ -56,6 +56,7 @@ class BuildReport:
     seed: int
     tools: dict[str, str]
     seconds: dict[str, float]
+    camera: dict[str, Any] = field(default_factory=dict)
 
 
 def build(
@@ -68,6 +69,7 @@ def build(
     seed: int = SEED,
     steps: Steps | None = None,
     weights: bytes = b"",
+    camera: dict[str, Any] | None = None,
     check: Callable[[BuildReport], None] = lambda report: None,
 ) -> BuildReport:
     """Build a bitstream; `out` then holds it, report.json, and what each tool read, wrote and said.
@@ -81,6 +83,7 @@ def build(
     seed : of the placer.
     steps : told of the progress.
     weights : image that goes into the board's flash; flash.bin then holds it behind the bitstream.
+    camera : for the report.
     check : raises where the report is not good enough; `out` is then left as it was.
 
     Raises
@@ -138,6 +141,7 @@ def build(
             seed=seed,
             tools={name: tool.version for name, tool in tools.items()},
             seconds={name: round(seconds, 1) for name, seconds in steps.seconds.items()},
+            camera=camera or {},
         )
         for name, clock in clocks.items():
             if clock["achieved"] < clock["constraint"]:

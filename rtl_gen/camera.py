@@ -64,7 +64,11 @@ def front_end(
 
 
 def register_sequence(sensor: Sensor, clock_hz: float) -> RegisterSequence:
-    """Writes the sensor's registers, on a slower bus where the clock is too slow for the usual one."""
+    """Writes the sensor's registers, on a slower bus where the clock is too slow for the usual one. Raises SensorError
+    where it has none.
+    """
+    if not sensor.registers:
+        raise SensorError(f"sensor {sensor.name} has no registers; give it one that is written at the start")
     bus_hz = min(BUS_HZ, clock_hz / (4 * MIN_QUARTER))
     writes = [Write(max(0, r.address), r.value, pause=r.address < 0) for r in sensor.registers]
     return RegisterSequence(

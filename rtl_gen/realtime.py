@@ -8,9 +8,10 @@ with a rule of early termination a step waits for the verdict on the one before,
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from dataclasses import dataclass
 from fractions import Fraction
-from math import ceil
+from math import ceil, floor
 from typing import Any
 
 from rasca_hw.camera.dvp import DEPTH
@@ -24,6 +25,8 @@ CROSSING = 6
 """Cycles from the clock of pclk in which a pixel is complete to its first possible cycle at the crop's output."""
 FRAMES = 4
 """Frames in a row that are looked at: what one leaves over, the next one meets."""
+CLOCK_MHZ = (1, 1000)
+"""Clocks of the accelerator that are looked at."""
 
 
 class RealTimeError(RascaError):
@@ -37,6 +40,7 @@ class RealTime:
     line_cycles, group_cycles : cycles in which the sensor sends a line, and the rows of a group.
     step_cycles : cycles a step takes in a stream without pauses, rounded up.
     margin : share of the group's time that is left, in per cent; negative where only the blanking makes up for it.
+    pixel_cycles : cycles in which the sensor sends a pixel; the crop takes one a cycle.
     waiting, depth : the most events that wait in the FIFO, and how many may.
     latency : cycles from the end of the last row's line to the result.
     """
@@ -47,6 +51,7 @@ class RealTime:
     group_cycles: int
     step_cycles: int
     margin: float
+    pixel_cycles: float
     waiting: int
     depth: int
     latency: int
@@ -62,7 +67,7 @@ class RealTime:
 
     @property
     def fits(self) -> bool:
-        return self.waiting <= self.depth
+        return self.pixel_cycles >= 1 and self.waiting <= self.depth
 
 
 class _SensorLines(Lines):
@@ -122,7 +127,7 @@ def real_time(
     depth: int = DEPTH,
     rule: bool = False,
 ) -> RealTime:
-    """Replays frames of the sensor.
+    """Replays frames of the sensor, with a pclk of exactly its frequency.
 
     Parameters
     ----------
@@ -130,8 +135,13 @@ def real_time(
     clock_mhz : of the accelerator; the target's by default.
     depth : of the front end's FIFO.
     rule : whether early termination may be switched on.
+
+    Raises RealTimeError for a clock that is not in :data:`CLOCK_MHZ`.
     """
-    clock = Fraction(clock_mhz if clock_mhz is not None else build.target.clock_mhz)
+    mhz = build.target.clock_mhz if clock_mhz is None else clock_mhz
+    if not CLOCK_MHZ[0] <= mhz <= CLOCK_MHZ[1]:
+        raise RealTimeError(f"a clock behind a sensor must be {CLOCK_MHZ[0]} to {CLOCK_MHZ[1]} MHz, not {mhz:g}")
+    clock = Fraction(mhz)
     ratio = clock / Fraction(sensor.pclk_mhz)
     params = build.params
     ran = [[True] * params.steps] * FRAMES if rule else None
@@ -147,10 +157,57 @@ def real_time(
         group_cycles=int(group),
         step_cycles=step,
         margin=float(100 * (1 - step / group)),
+        pixel_cycles=float(per_pixel),
         waiting=ceil(max(lines.waits) / per_pixel),
         depth=depth,
         latency=max(frame.latency for frame in frames),
     )
+
+
+def keep_up(
+    build: Build,
+    sensor: Sensor,
+    *,
+    left: int,
+    top: int,
+    factor: int,
+    clock_mhz: float | None = None,
+    depth: int = DEPTH,
+    rule: bool = False,
+) -> RealTime:
+    """As :func:`real_time`; raises RealTimeError where pixels would be lost, with the clock that would do."""
+
+    def at(mhz: float | None) -> RealTime:
+        return real_time(build, sensor, left=left, top=top, factor=factor, clock_mhz=mhz, depth=depth, rule=rule)
+
+    found = at(clock_mhz)
+    if found.fits:
+        return found
+    slow, most = floor(found.clock_mhz), CLOCK_MHZ[1]
+    # A guess from below, doubled until it is one from above.
+    high = min(slow + 1, most)
+    while high < most and not at(high).fits:
+        slow, high = high, min(2 * high, most)
+    clock = slow + 1 + bisect_left(range(slow + 1, high + 1), True, key=lambda mhz: at(mhz).fits)
+    remedies = [f"a clock of {clock} MHz or more"] if clock <= most else []
+    at_clock = f"at {found.clock_mhz:g} MHz"
+    if found.step_cycles > found.group_cycles:
+        too_slow = (
+            f"a step takes {found.step_cycles} cycles {at_clock}, {-found.margin:.1f} % more than the "
+            f"{found.group_cycles} in which {found.sensor} sends its rows"
+        )
+    elif found.pixel_cycles < 1:
+        too_slow = (
+            f"{found.sensor} sends a pixel in {found.pixel_cycles:.2f} cycles {at_clock}, and one is taken a cycle"
+        )
+    else:
+        too_slow = (
+            f"a step takes {found.step_cycles} of the {found.group_cycles} cycles {at_clock} in which "
+            f"{found.sensor} sends its rows, but at times {found.waiting} pixels wait where {found.depth} can"
+        )
+    if found.pixel_cycles >= 1:
+        remedies += ["a larger array", "more line_rows", "a larger FIFO"]
+    raise RealTimeError(f"{too_slow}; use {', '.join(remedies)}{', or ' if remedies else ''}a slower pclk")
 
 
 def report_real_time(
@@ -159,11 +216,8 @@ def report_real_time(
     """What the manifest says about a sensor. Raises RealTimeError where the accelerator does not keep up with it; with
     early termination switched on it may need longer, which is reported only.
     """
-    found, rule = (
-        real_time(build, sensor, left=left, top=top, factor=factor, clock_mhz=clock_mhz, rule=rule)
-        for rule in (False, True)
-    )
-    check_real_time(found)
+    found = keep_up(build, sensor, left=left, top=top, factor=factor, clock_mhz=clock_mhz)
+    rule = real_time(build, sensor, left=left, top=top, factor=factor, clock_mhz=clock_mhz, rule=True)
     return {
         "sensor": sensor.name,
         "window": {"left": left, "top": top, "factor": factor},
@@ -184,24 +238,3 @@ def report_real_time(
             "margin_percent": round(rule.margin, 2),
         },
     }
-
-
-def check_real_time(found: RealTime) -> RealTime:
-    """Returns it, or raises RealTimeError where pixels would be lost."""
-    if found.fits:
-        return found
-    clock = found.clock_mhz * found.step_cycles / found.group_cycles
-    if found.step_cycles > found.group_cycles:
-        too_slow = (
-            f"a step takes {found.step_cycles} cycles at {found.clock_mhz:g} MHz, {-found.margin:.1f} % more than the "
-            f"{found.group_cycles} in which {found.sensor} sends its rows"
-        )
-    else:
-        too_slow = (
-            f"a step takes {found.step_cycles} of the {found.group_cycles} cycles at {found.clock_mhz:g} MHz in which "
-            f"{found.sensor} sends its rows, but at times {found.waiting} pixels wait where {found.depth} can"
-        )
-    raise RealTimeError(
-        f"{too_slow}; use a clock of {ceil(clock * 1.02)} MHz or more, a larger array, more line_rows, a larger FIFO, "
-        "or a slower pclk"
-    )

@@ -16,6 +16,15 @@ WAIT = -1
 """Address of an entry of `registers` that is a pause, in microseconds."""
 MAX_WAIT_US = 1_000_000
 MAX_SIZE = 4096
+MAX_FRAME_CLOCKS = 1 << 24
+LIMITS = {
+    "xclk_mhz": (0.1, 500),
+    "pclk_mhz": (0.1, 500),
+    "width": (1, MAX_SIZE),
+    "height": (1, MAX_SIZE),
+    "address": (1, 0x7F),
+}
+"""Of numbers; those of clocks are from 1 to those of a frame."""
 
 
 class SensorError(RascaError):
@@ -105,6 +114,11 @@ def _sensor(name: str, table: Any) -> Sensor:
     line = sensor.width * sensor.format.value.clocks
     if sensor.line_clocks <= line:
         raise SensorError(f"sensor {name}: line_clocks must be more than the line's {line}, not {sensor.line_clocks}")
+    if sensor.frame_clocks > MAX_FRAME_CLOCKS:
+        raise SensorError(f"sensor {name}: a frame may take {MAX_FRAME_CLOCKS} clocks, not {sensor.frame_clocks}")
+    wide = [i for i, register in enumerate(sensor.registers) if register.address > 0xFF]
+    if wide and not sensor.wide_addresses:
+        raise SensorError(f"sensor {name}: register {wide[0]} has an address of two bytes; wide_addresses must be true")
     return sensor
 
 
@@ -127,9 +141,9 @@ def _value(name: str, key: str, value: Any) -> Any:
         return value
     if isinstance(value, bool) or not isinstance(value, int | float if key.endswith("_mhz") else int):
         raise refuse("a number")
-    high = {"xclk_mhz": 500, "pclk_mhz": 500, "width": MAX_SIZE, "height": MAX_SIZE, "address": 0x7F}.get(key, 1 << 30)
-    if not 0 < value <= high:
-        raise refuse(f"more than 0 and at most {high}")
+    low, high = LIMITS.get(key, (1, MAX_FRAME_CLOCKS))
+    if not low <= value <= high:
+        raise refuse(f"{low} to {high}")
     return value
 
 

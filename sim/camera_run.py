@@ -12,7 +12,6 @@ import torch
 
 from rasca_nn import integer
 from rasca_nn.data import load_image
-from rasca_nn.errors import RascaError
 from rtl_gen.camera import front_end, place
 from rtl_gen.generate import MANIFEST, load_generated
 from rtl_gen.realtime import report_real_time
@@ -47,10 +46,8 @@ def run_camera(
     """
     made = load_generated(folder)
     behind = json.loads((folder / MANIFEST).read_text()).get("camera", {})
-    chosen = load_sensor(sensor or behind.get("sensor", DEFAULT_SENSOR))
-    clock = clock_mhz or behind.get("clock_mhz", made.target.clock_mhz)
-    if not 0 < clock < 1000:
-        raise RascaError(f"the clock must be more than 0 and less than 1000 MHz, not {clock:g}")
+    chosen = load_sensor(behind.get("sensor", DEFAULT_SENSOR) if sensor is None else sensor)
+    clock = behind.get("clock_mhz", made.target.clock_mhz) if clock_mhz is None else clock_mhz
     config = made.model.config
     where = place(chosen, config)
     real_time = report_real_time(made, chosen, **vars(where), clock_mhz=clock)

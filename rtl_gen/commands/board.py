@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from fpga.protocol import BAUD
+from rtl_gen.commands.hardware import show_camera
 from rtl_gen.commands.output import add_json, print_json, print_table
 
 
@@ -63,6 +64,8 @@ def bitstream(args: argparse.Namespace) -> None:
         return
     title = f"{model.config.name} on {chosen.title}, {report.clock_mhz:g} MHz"
     print_table(("", "used", "budget", "device"), rows(report, limits), title=title)
+    if report.camera:
+        show_camera(report.camera)
     kept = f", which keeps {report.margin_ns:g} ns for the multipliers' real delay" if report.margin_ns else ""
     print(f"seed {report.seed}; asked {report.wanted_mhz:g} MHz{kept}")
     made = args.out / (PROGRAMMING_IMAGE if (args.out / PROGRAMMING_IMAGE).exists() else chosen.flow.bitstream)

@@ -25,13 +25,18 @@ int main(int argc, char **argv) {
     std::FILE *screen = std::fopen(argv[9], "wb");
     if (!screen) return 2;
     cxxrtl_design::p_rasca top;
-    // The clocks begin at times that have nothing to do with each other.
+    // The clocks begin at times that have nothing to do with each other, and the screen's leave reset late.
     uint64_t time[3] = {half[0], half[1] / 3, half[2] / 5}, sensor = 0, end = UINT64_MAX, cycle = 0;
     bool level[3] = {false, false, false}, pclk = true, pulls = false;
     uint32_t word[2] = {0, 0};
     double sample = -1;
     unsigned bits = 0, byte = 0;
     size_t told = 0;
+#ifdef SCREEN
+    const uint64_t leaves[3] = {0, 40 * half[1], 90 * half[1]};
+    top.p_pixel__rst.set<bool>(true);
+    top.p_shift__rst.set<bool>(true);
+#endif
     top.step();
     for (;;) {
         const bool sends = slave.written.size() >= wanted && end == UINT64_MAX;
@@ -60,6 +65,8 @@ int main(int argc, char **argv) {
         level[next] = !level[next];
         const bool rises = level[next];
 #ifdef SCREEN
+        if (next == 1 && time[1] > leaves[1]) top.p_pixel__rst.set<bool>(false);
+        if (next == 2 && time[2] > leaves[2]) top.p_shift__rst.set<bool>(false);
         if (next == 1) top.p_pixel__clk.set<bool>(rises);
         if (next == 2) top.p_shift__clk.set<bool>(rises);
 #endif

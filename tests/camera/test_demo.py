@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from math import exp
+from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
 import pytest
+import skimage
+import torch
 from amaranth.hdl import Array, ClockDomain, Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
@@ -28,20 +31,26 @@ from rasca_hw.camera.sccb import RegisterSequence, Write
 from rasca_hw.flash import PINS
 from rasca_hw.spram import LOAD
 from rasca_nn import integer
+from rasca_nn.data import load_image
+from rasca_nn.int8_file import Int8Model
+from rtl_gen.camera import place
 from rtl_gen.realtime import RealTimeError
-from rtl_gen.sensor import load_sensor
+from rtl_gen.sensor import WAIT, SensorError, load_sensor
 from rtl_gen.target import load_target
 from sim.camera import Image, Window, seen
 from sim.pins import stream
 from tests.camera.demo_pins import DemoPins, decode, picture, symbols
 from tests.camera.small import front_end, photo, small
-from tests.camera.test_system import CLOCK_MHZ, expected, sent, tiny
+from tests.camera.test_system import MODELS, expected, logits, sent, tiny
 from tests.fpga.board_model import packet
 from tests.fpga.stub import Loaded
 
 SENSOR, WINDOW = small("ov7670-qvga", 36, 24, 10), Window(2, 3, 1, 32, 20)
 MODE = VideoMode((72, 5, 9, 7), (48, 2, 2, 4))
 LEVELS = 16
+PHOTOS = Path(skimage.__file__).parent / "data"
+CLOCK_MHZ = 79.3
+"""Its edges and those of the screen's clock meet in every phase."""
 BAUD, BUS = 8e6, 2.5e6
 WRITES = [Write(0x12, 0x80), Write(0, 3, pause=True), Write(0x40, 0xD0), Write(0x15, 0)]
 
@@ -108,8 +117,7 @@ def test_pins_to_uart_and_screen(tmp_path: Any) -> None:
     assert found.leds & ~(1 << BLINK) == person << PERSON | (1 - person) << NO_PERSON | 1 << 2 | 1 << 3 | 1 << LOADED
 
     last = seen(SENSOR, images[-1])
-    steps = integer.run(model, _batch(WINDOW.apply(last)))
-    margins = [int(s["classifier.output"][0][1] - s["classifier.output"][0][0]) for s in steps]
+    margins = margins_of(model, WINDOW.apply(last))
     assert len({length(m, LEVELS, scale) for m in margins}) > 1
     shown = picture(symbols(found.pairs), MODE)
     np.testing.assert_array_equal(shown, screen(last, margins, scale))
@@ -184,10 +192,37 @@ def test_weights_that_come_late(tmp_path: Any) -> None:
     assert LOADED in lights and not {BROKEN, LOST} & lights
 
 
-def _batch(image: Image) -> Any:
-    import torch
+@pytest.mark.slow
+def test_released(tmp_path: Any) -> None:
+    """The ULX3S' demo with released-105x120, without its screen: the sensor's own registers, size and timing, a
+    photo of a person and one of a cat, pins to UART.
+    """
+    chosen = board("ecp5")
+    camera = chosen.camera
+    assert camera is not None
+    model = Int8Model.load(MODELS / "released-105x120.int8")
+    sensor = load_sensor(camera.sensor).at(camera.xclk_mhz(camera.clock_mhz))
+    demo, _, standing = camera_demo_for(model, load_target(chosen.target), sensor, clock_hz=camera.clock_mhz * 1e6)
+    photos = [load_image(PHOTOS / name, sensor.height, sensor.width) for name in ("camera.png", "chelsea.png")]
+    pins = stream(sent(sensor, photos), round(1e6 / sensor.pclk_mhz))
+    after_us = 500 + standing["latency"]["us"]
+    found = DemoPins(demo, tmp_path).run(pins, device=sensor.address, wide=False, after_us=after_us)
 
-    return torch.from_numpy(np.ascontiguousarray(image[None]))
+    assert found.registers == [(r.address, r.value) for r in sensor.registers if r.address != WAIT]
+    window = Window(**vars(place(sensor, model.config)), width=model.config.width, height=model.config.height)
+    first, *results = found.replies
+    assert first.kind == Kind.IDENTITY
+    assert Identity.from_values(first.values) == demo.identity
+    answers = [logits(model, window.apply(seen(sensor, image))) for image in photos]
+    assert [(r.values["frame"], r.values["errors"]) for r in results] == [(0, 0), (1, 0)]
+    assert [(r.values["logit0"], r.values["logit1"]) for r in results] == answers
+    assert [r.values["class"] for r in results] == [1, 0]
+
+
+def margins_of(model: Int8Model, image: Image) -> list[int]:
+    """Logit of class 1 less that of class 0 after each row group of a picture of the network's size."""
+    steps = integer.run(model, torch.from_numpy(np.ascontiguousarray(image[None])))
+    return [int(logit[1] - logit[0]) for logit in (step["classifier.output"][0] for step in steps)]
 
 
 def simulate(unit: Any, testbench: Any, domains: tuple[str, ...] = ("sync",)) -> None:
@@ -308,7 +343,9 @@ def test_refused() -> None:
     camera = board("ecp5").camera
     assert camera is not None
     with pytest.raises(RealTimeError, match="ov7670-qvga"):
-        camera_demo_for(tiny().model, load_target("small"), load_sensor(camera.sensor), clock_hz=1e5, baud=1e4)
+        camera_demo_for(tiny().model, load_target("small"), load_sensor(camera.sensor), clock_hz=1e6, baud=1e4)
+    with pytest.raises(SensorError, match="hm01b0-8bit sends 244 x 324; the board's screen shows 240 x 320"):
+        camera_demo_for(tiny().model, load_target("small"), load_sensor("hm01b0-8bit"), clock_hz=6e7, with_screen=True)
 
 
 class Raw:

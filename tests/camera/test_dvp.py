@@ -68,12 +68,14 @@ def test_formats(name: str) -> None:
     assert (found["spoiled"], found["overflow"]) == (0, 0)
 
 
-@pytest.mark.parametrize("period", [9_902, 12_346])
-def test_drift(period: int) -> None:
-    """A pclk slightly faster than the other clock, and somewhat slower: the edges pass each other."""
+@pytest.mark.parametrize(("first", "last"), [(9_902, 9_902), (12_346, 12_346), (9_800, 12_400), (12_400, 9_800)])
+def test_drift(first: int, last: int) -> None:
+    """A pclk slightly faster than the other clock, and somewhat slower, and one that drifts from one to the other: the
+    edges pass each other.
+    """
     sensor = CASES["grey8"]
     words = sent(sensor, [3, 4, 5])
-    found = play(sensor, words, np.full(len(words), period))
+    found = play(sensor, words, np.linspace(first, last, len(words)).astype(int) // 2 * 2)
     np.testing.assert_array_equal(found["payloads"], expected(sensor, [3, 4, 5]))
     assert (found["spoiled"], found["overflow"]) == (0, 0)
 

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from dataclasses import replace
+from re import search
 
 import pytest
 
 from rasca_nn.int8_file import Int8Model
 from rtl_gen.build import build
-from rtl_gen.realtime import RealTime, RealTimeError, check_real_time, real_time
-from rtl_gen.sensor import Sensor, load_sensor
+from rtl_gen.realtime import CLOCK_MHZ as CLOCKS
+from rtl_gen.realtime import RealTime, RealTimeError, keep_up, real_time
+from rtl_gen.sensor import Sensor, load_sensor, sensor_names
 from rtl_gen.target import load_target
 from sim.camera import Window
 from sim.pins import stream
@@ -25,9 +27,16 @@ def sensor(gap: int) -> Sensor:
     return replace(small("hm01b0-8bit", 36, 22, gap), pclk_mhz=32, name=f"gap {gap}")
 
 
-def judged(gap: int, rule: bool = False) -> RealTime:
-    place = {"left": WINDOW.left, "top": WINDOW.top, "factor": WINDOW.factor}
-    return real_time(tiny(), sensor(gap), **place, clock_mhz=CLOCK_MHZ, depth=DEPTH, rule=rule)
+PLACE = {"left": WINDOW.left, "top": WINDOW.top, "factor": WINDOW.factor}
+
+
+def judged(gap: int, rule: bool = False, clock_mhz: float = CLOCK_MHZ) -> RealTime:
+    return real_time(tiny(), sensor(gap), **PLACE, clock_mhz=clock_mhz, depth=DEPTH, rule=rule)
+
+
+def keeps_up(gap: int, clock_mhz: float = CLOCK_MHZ) -> RealTime:
+    """Raises RealTimeError."""
+    return keep_up(tiny(), sensor(gap), **PLACE, clock_mhz=clock_mhz, depth=DEPTH)
 
 
 def tightest() -> int:
@@ -40,11 +49,39 @@ def test_refused() -> None:
     gap = tightest()
     fits = [judged(g).fits for g in (1, gap - 2, gap - 1, gap, gap + 1, 80)]
     assert fits == [False, False, False, True, True, True]
-    assert check_real_time(judged(gap)).waiting <= DEPTH
+    assert keeps_up(gap) == judged(gap)
     with pytest.raises(
         RealTimeError, match=r"a step takes \d+ cycles at 80 MHz, .* % more than .* gap 1 sends its rows"
     ):
-        check_real_time(judged(1))
+        keeps_up(1)
+
+
+@pytest.mark.parametrize("clock_mhz", [1, 20.5, 31, 35, 79])
+def test_remedy(clock_mhz: float) -> None:
+    """The clock that an error asks for does, and one of a MHz less does not."""
+    gap = tightest()
+    with pytest.raises(RealTimeError) as refused:
+        keeps_up(gap, clock_mhz)
+    found = search(r"; use a clock of (\d+) MHz or more, ", str(refused.value))
+    assert found
+    enough = int(found[1])
+    assert keeps_up(gap, enough).fits
+    assert enough - 1 <= clock_mhz or not judged(gap, clock_mhz=enough - 1).fits
+
+
+def test_no_remedy() -> None:
+    """A sensor for which no clock is fast enough, one whose pixels come too fast outside the window, odd clocks."""
+    for clock_mhz, remedy in ((20, "a slower pclk"), (1000, "a larger array, more line_rows")):
+        with pytest.raises(RealTimeError, match=f"; use {remedy}"):
+            keep_up(tiny(), replace(sensor(1), pclk_mhz=500), **PLACE, clock_mhz=clock_mhz, depth=DEPTH)
+    wide = replace(sensor(1), width=36 * 100, line_clocks=36 * 500, pclk_mhz=40)
+    with pytest.raises(
+        RealTimeError, match=r"a pixel in 0\.95 cycles at 38 MHz.*; use a clock of 40 MHz or more, or a"
+    ):
+        keep_up(tiny(), wide, **PLACE, clock_mhz=38, depth=1024)
+    for clock_mhz in (0, 0.5, 1e-12, -80, 1001, float("nan"), float("inf")):
+        with pytest.raises(RealTimeError, match=f"must be {CLOCKS[0]} to {CLOCKS[1]} MHz, not "):
+            judged(80, clock_mhz=clock_mhz)
 
 
 def test_rule() -> None:
@@ -54,13 +91,13 @@ def test_rule() -> None:
 
 @pytest.mark.parametrize(
     ("name", "factor", "model"),
-    [("ov7670-qvga", 1, "released-210x240"), ("hm01b0-qvga-1bit", 2, "released-105x120")],
+    [("ov7670-qvga", 1, "released-210x240"), *((name, 2, "released-105x120") for name in sensor_names())],
 )
 def test_sensors(name: str, factor: int, model: str) -> None:
     """The built-in sensors before the demo's accelerator, with early termination or without."""
     made = build(Int8Model.load(MODELS / f"{model}.int8"), load_target("ecp5-85f"))
     for rule in (False, True):
-        found = check_real_time(real_time(made, load_sensor(name), left=8, top=8, factor=factor, rule=rule))
+        found = keep_up(made, load_sensor(name), left=8, top=8, factor=factor, rule=rule)
         assert found.margin > 0
         assert found.waiting == 0
 

@@ -22,7 +22,7 @@ def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A tiny model, and a sensor that is little larger than its picture."""
     folder = tmp_path_factory.mktemp("camera")
     random_int8_model(preset("tiny"), MODEL_SEED).save(folder / "tiny.int8")
-    table = BUILT_IN.read_text().split("[hm01b0-8bit]")[1].split("[hm01b0-qvga-8bit]")[0]
+    table = BUILT_IN.read_text().split("[hm01b0-8bit]")[1].split("[hm01b0-4bit]")[0]
     sizes = {"width": 36, "height": 22, "line_clocks": 60, "blank_clocks": 60, "before_clocks": 60, "after_clocks": 15}
     lines = [line for line in table.splitlines() if line.split(" = ")[0] not in sizes]
     given = "\n".join(f"{name} = {value}" for name, value in sizes.items())
@@ -68,8 +68,19 @@ def test_refused(work: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str])
     assert "use a clock of" in line
     assert not out.exists()
     assert "nearest is 'ov7670-qvga'" in error_line(capsys, *arguments, "--sensor", "ov7670")
-    assert "--clock takes --sensor" in error_line(capsys, *arguments, "--clock", "12")
-    assert "--clock takes --sensor" in error_line(capsys, *arguments, "--sensor", sensor, "--clock", "-1")
+    assert "--clock is for --sensor" in error_line(capsys, *arguments, "--clock", "12")
+    for clock in ("0", "-1", "1e-12", "nan", "inf"):
+        assert "must be 1 to 1000 MHz, not" in error_line(capsys, *arguments, "--sensor", sensor, "--clock", clock)
+
+
+def test_refused_photos(work: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """What is no photo, and a clock that makes no sense, before anything is simulated."""
+    assert generate(work, tmp_path / "made") == 0
+    (tmp_path / "text.jpg").write_text("not a photo")
+    arguments = ["camera", str(tmp_path / "made"), "--sensor", str(work / "sensor.toml")]
+    assert "not an image that Pillow knows" in error_line(capsys, *arguments, str(tmp_path / "text.jpg"))
+    assert "no such image" in error_line(capsys, *arguments, str(tmp_path / "none.jpg"))
+    assert "must be 1 to 1000 MHz, not 0" in error_line(capsys, *arguments, PHOTOS[0], "--clock", "0")
 
 
 def test_refused_arguments(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
