@@ -1,7 +1,8 @@
 """Training every variant of :mod:`rasca_nn.ablation` with every seed, and the tables of what came out.
 
-The plan is a list of runs, each a folder; a run that has ``result.json`` is done, one that was stopped goes on from its
-checkpoint. The tables are written anew after every run, between two marks in a Markdown file whose other text is kept.
+The plan is a list of runs, each a folder; one that was stopped goes on from its checkpoint. The figures of each
+finished run are kept in a JSON file beside the tables, so that a series can be finished where the folders are not. The
+tables are written anew after every run, between two marks in a Markdown file whose other text is kept.
 """
 
 from __future__ import annotations
@@ -28,6 +29,11 @@ from rasca_nn.train import train
 MARK = "ablate"
 """Of the section in the results' file."""
 COLUMNS = ("", "MACs", "weights", "balanced accuracy", "accuracy", "seeds")
+RESULT = ("options", "seconds", "n", "balanced_accuracy", "accuracy")
+"""What a result must hold for the tables."""
+
+Result = dict[str, Any]
+"""Variant, options, seconds, and what :func:`rasca_nn.evaluate.evaluate` found."""
 
 
 @dataclass(frozen=True)
@@ -43,28 +49,18 @@ class Run:
         """As the folder is called."""
         return self.folder.name
 
-    def result(self) -> dict[str, Any] | None:
-        """What it came to, if it is done; raises :class:`RascaError` where that was with other options."""
-        path = self.folder / "result.json"
-        if not path.is_file():
-            return None
-        try:
-            found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-            others = [name for name, value in asdict(self.options).items() if found["options"].get(name) != value]
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise RascaError(f"{path}: is no result of a run ({error}); delete it to make the run again") from None
-        if others:
-            raise RascaError(f"{path}: was made with another {', '.join(others)}; take another folder (--runs)")
-        return found
-
 
 @dataclass(frozen=True)
 class Plan:
-    """All runs and the tables they make; ``command`` makes them again. ``only``: variants to train now."""
+    """All runs and the tables they make in the Markdown file ``out``; ``command`` makes them again.
+
+    ``only``: variants to train now.
+    """
 
     base: RaScaNetConfig
     runs: tuple[Run, ...]
     tables: tuple[Table, ...]
+    out: Path
     command: str
     only: tuple[str, ...] = ()
 
@@ -73,11 +69,63 @@ class Plan:
         """The runs to make now."""
         return tuple(run for run in self.runs if not self.only or run.variant.name in self.only)
 
+    @property
+    def record(self) -> Path:
+        """What the tables are made from: the result of every run that is done, by name."""
+        return self.out.with_suffix(".json")
+
+    def results(self) -> dict[str, Result]:
+        """Those of this plan in :attr:`record`; :class:`RascaError` where one was made with other options."""
+        kept, found = self._kept(), {}
+        for run in self.runs:
+            if run.name not in kept:
+                continue
+            made, now = kept[run.name]["options"], asdict(run.options)
+            others = [name for name, value in now.items() if made.get(name) != value]
+            if others:
+                about = f"{run.name} was made with another {', '.join(others)}"
+                raise RascaError(f"{self.record}: {about}; delete it or take another file (-o)")
+            found[run.name] = kept[run.name]
+        return found
+
+    def keep(self, run: Run, result: Result) -> None:
+        """Add a result to :attr:`record`; an interrupted write leaves it as it was."""
+        kept = self._kept() | {run.name: result}
+        lines = (f"{json.dumps(name)}: {json.dumps(value)}" for name, value in sorted(kept.items()))
+        partial = self.record.with_name(self.record.name + ".partial")
+        partial.write_text("{\n" + ",\n".join(lines) + "\n}\n", encoding="utf-8")
+        partial.replace(self.record)
+
+    def _kept(self) -> dict[str, Result]:
+        """The record's content, of this plan's runs and others."""
+        if not self.record.is_file():
+            return {}
+        try:
+            found: dict[str, Result] = json.loads(self.record.read_text(encoding="utf-8"))
+            for name, result in found.items():
+                missing = [key for key in RESULT if key not in result]
+                if missing or not isinstance(result["options"], dict):
+                    raise ValueError(f"{name} has no {', '.join(missing) or 'table of options'}")
+        except (ValueError, TypeError, AttributeError, RecursionError) as error:
+            raise RascaError(
+                f"{self.record}: holds no results of runs ({error}); delete it to make them again"
+            ) from None
+        return found
+
 
 def plan(
-    base: RaScaNetConfig, options: Options, seeds: Sequence[int], folder: Path, command: str, only: Sequence[str] = ()
+    base: RaScaNetConfig,
+    options: Options,
+    seeds: Sequence[int],
+    folder: Path,
+    out: Path,
+    command: str,
+    only: Sequence[str] = (),
 ) -> Plan:
-    """Every variant with every seed, of which ``only`` those named are made; :class:`RascaError` for an unknown one."""
+    """Every variant with every seed, of which ``only`` those named are made; :class:`RascaError` for an unknown one.
+
+    ``folder``: where the runs train; ``out``: Markdown file of the tables.
+    """
     made, tables = variants(base)
     names = [variant.name for variant in made]
     for name in only:
@@ -90,43 +138,39 @@ def plan(
         for seed in seeds
         for variant in made
     )
-    return Plan(base, runs, tuple(tables), command, tuple(only))
+    return Plan(base, runs, tuple(tables), out, command, tuple(only))
 
 
-def make(run: Run, data: Path, cache: Path | None, device: str) -> dict[str, Any]:
+def make(run: Run, data: Path, cache: Path | None, device: str) -> Result:
     """Train one run, or what is left of it, and measure it on the validation split."""
     start = time.monotonic()
     config = run.variant.config
     out = train(config=config, data=data, out=run.folder, options=run.options, cache=cache, device=device)
     found = evaluate(load_float(out), data, engine="float", crops=False, cache=cache)
     about = {"variant": run.variant.name, "options": asdict(run.options), "seconds": round(time.monotonic() - start)}
-    result = {**about, **found}
-    partial = run.folder / "result.json.partial"
-    partial.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
-    partial.replace(run.folder / "result.json")
-    return result
+    return {**about, **found}
 
 
 def make_all(
     chosen: Plan,
     data: Path,
-    results: Path,
     *,
     cache: Path | None = None,
     device: str = "auto",
     note: Callable[[str], None] = print,
 ) -> None:
-    """Make every run that is not done, writing the tables into ``results`` before the first and after each."""
-    write(chosen, results)
+    """Make every run that is not done, writing the tables before the first and after each."""
+    write(chosen)
     for i, run in enumerate(chosen.todo, 1):
-        if run.result() is None:
+        if run.name not in chosen.results():
             note(f"[{i}/{len(chosen.todo)}] {run.name}")
             result = make(run, data, cache, device)
             note(f"[{i}/{len(chosen.todo)}] {run.name}: balanced accuracy {result['balanced_accuracy']:.4f}")
-            write(chosen, results)
+            chosen.keep(run, result)
+            write(chosen)
 
 
-def _points(results: list[dict[str, Any]], key: str) -> str:
+def _points(results: list[Result], key: str) -> str:
     """Mean and each value, in percent; a dash where there is none."""
     values = [100 * result[key] for result in results if result[key] is not None]
     if not values:
@@ -136,7 +180,7 @@ def _points(results: list[dict[str, Any]], key: str) -> str:
 
 def section(chosen: Plan) -> list[str]:
     """The tables of all runs that are done, as Markdown."""
-    done = {run.name: result for run in chosen.runs if (result := run.result()) is not None}
+    done = chosen.results()
     about = next(iter(done.values()), None)
     photos = f"{about['n']} validation photos" if about else "the validation photos"
     lines = [
@@ -166,6 +210,6 @@ def section(chosen: Plan) -> list[str]:
     return [*lines, f"    {chosen.command}"]
 
 
-def write(chosen: Plan, path: Path) -> None:
-    """Put :func:`section` into a Markdown file, the rest of which is kept."""
-    sections.write(path, MARK, section(chosen))
+def write(chosen: Plan) -> None:
+    """Put :func:`section` into the plan's file, the rest of which is kept."""
+    sections.write(chosen.out, MARK, section(chosen))

@@ -46,8 +46,8 @@ class TrainingLog:
                 accuracy.plot(epochs, values, ".-", label=name.removeprefix("balanced_"))
             elif name not in ("epoch", "seconds"):
                 losses.plot(epochs, values, ".-", label=name)
-        losses.set_ylabel("loss on views of the training photos")
-        accuracy.set_ylabel("balanced accuracy and area under the ROC curve, validation")
+        losses.set_ylabel("loss, training views")
+        accuracy.set_ylabel("balanced accuracy and AUC, validation")
         accuracy.set_xlabel("epoch")
         for axes in (losses, accuracy):
             axes.grid(color="0.9")

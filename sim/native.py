@@ -445,9 +445,10 @@ class Translation:
                 "struct Top {", *top, "};",
                 "static void start(Top &t) {", *start, "}",
                 "static inline void commit(Top &t) { t.now ^= 1; }",
-                "static void eval(Top &t) {",
-                "const State &__restrict c = t.s[t.now]; State &__restrict n = t.s[t.now ^ 1];",
-                *self.body, *writes, "}", "",
+                # A function of its own: else the compiler finds out anew which struct is which at every use.
+                "static __attribute__((noinline)) void cycle(Top &t, const State &__restrict c, State &__restrict n) {",
+                *self.body, *writes, "}",
+                "static void eval(Top &t) { cycle(t, t.s[t.now], t.s[t.now ^ 1]); }", "",
             ]
         )  # fmt: skip
 

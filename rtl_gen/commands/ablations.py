@@ -24,7 +24,14 @@ def register(commands: Any) -> None:
     """Add this group's parser."""
     sub = commands.add_parser("ablate", help="train the variants of the paper's tables 1 to 3 and write the tables")
     sub.add_argument("--data", required=True, type=Path, help=DATA_HELP)
-    sub.add_argument("-o", "--out", required=True, type=Path, metavar="FILE.md", help="where the tables go")
+    sub.add_argument(
+        "-o",
+        "--out",
+        required=True,
+        type=Path,
+        metavar="FILE.md",
+        help="where the tables go; FILE.json keeps the figures",
+    )
     sub.add_argument("--preset", default="released-105x120", help="the network to vary; default released-105x120")
     sub.add_argument("--runs", type=Path, help="folder of the runs; default runs/ablate-PRESET")
     sub.add_argument("--seeds", type=int, nargs="+", default=[1, 2], metavar="N", help="default 1 2")
@@ -67,12 +74,13 @@ def ablate(args: argparse.Namespace) -> None:
     from rasca_nn.ablate import make_all, plan
 
     folder = args.runs or Path("runs") / f"ablate-{args.preset}"
-    chosen = plan(base, options, args.seeds, folder, _command(args), args.only)
+    chosen = plan(base, options, args.seeds, folder, args.out, _command(args), args.only)
     if not args.plan:
         # What training says is no part of a report.
         with redirect_stdout(sys.stderr if args.json else sys.stdout):
-            make_all(chosen, args.data, args.out, cache=args.cache, device=args.device)
-    states = [(run, run.result()) for run in chosen.todo]
+            make_all(chosen, args.data, cache=args.cache, device=args.device)
+    done = chosen.results()
+    states = [(run, done.get(run.name)) for run in chosen.todo]
     if args.json:
         print_json([{"run": run.name, "folder": str(run.folder), "result": result} for run, result in states])
         return

@@ -13,7 +13,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rasca_nn import integer
-from rasca_nn import quantize as quantize_module
 from rasca_nn.calibrate import batches, best_scale, squared_error
 from rasca_nn.config import RaScaNetConfig, preset
 from rasca_nn.errors import RascaError
@@ -23,7 +22,7 @@ from rasca_nn.fold import FloatLayer, fold
 from rasca_nn.importer import ImportFileError, import_checkpoint
 from rasca_nn.int8_file import layer_shapes
 from rasca_nn.model import RaScaNet
-from rasca_nn.quantize import QuantizeError, quantize, quantize_layer
+from rasca_nn.quantize import DISAGREEMENT_LIMIT, QuantizeError, quantize, quantize_layer
 from rasca_nn.torch_file import TorchFileError
 
 from .conftest import photo_bytes, pixels, trained
@@ -81,16 +80,19 @@ def test_quantisation_is_repeatable(tiny: RaScaNetConfig) -> None:
     assert quantize(model, photos)[0].hash == quantize(model, photos)[0].hash
 
 
-def test_disagreement_is_warned_about(tiny: RaScaNetConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_disagreement_is_warned_about(tiny: RaScaNetConfig) -> None:
     """A network that decides by less than rounding cannot be followed, and the report says so."""
-    monkeypatch.setattr(quantize_module, "DISAGREEMENT_LIMIT", 0.01)
-    model = trained(tiny)
+    model, photos = trained(tiny), photo_bytes(tiny, 64)
     with torch.no_grad():
         output = model.classifier[-1]
-        output.weight[1] = output.weight[0] * (1 + 1e-3)
+        output.weight[1] = output.weight[0]
+        output.weight[1, 0] += 1e-3 * output.weight[0].abs().max()
         output.bias.zero_()
-    _, report = quantize(model, photo_bytes(tiny, 64))
-    assert report.disagreement > 0.01
+        logits = torch.cat([model(batch) for batch in batches(photos)])
+        # Half of the photos lie on either side.
+        output.bias[1] -= (logits[:, 1] - logits[:, 0]).median()
+    _, report = quantize(model, photos)
+    assert report.disagreement > DISAGREEMENT_LIMIT
     assert "photos otherwise than float" in report.warning
     assert "\n" not in report.warning
     assert report.to_dict()["disagreement"] == report.disagreement
