@@ -18,6 +18,7 @@ from rasca_hw.boot import OFFSET, BootLoader
 from rasca_nn.config import preset
 from rasca_nn.errors import RascaError
 from rasca_nn.random_model import random_int8_model
+from rtl_gen import cli
 
 from .stub import IDENTITY, Loaded, Stub
 
@@ -167,6 +168,22 @@ def test_budgets(tools, tmp_path):
         budget.check(report, {"luts": 99, "ffs": 50, "fmax_mhz": 92})
     with pytest.raises(budget.OverBudget):
         budget.check(replace(report, fmax_mhz=79.0), budget.budget("ulx3s-85f", "released-210x240"))
+
+
+def test_camera_report(tools, tmp_path, capsys):
+    """How the accelerator stands to the sensor is printed and in report.json; a sensor that is not known is refused."""
+    slow = json.dumps({**NEXTPNR_JSON, "fmax": {"clk": {"achieved": 70.0, "constraint": 60.0}}})
+    tools("nextpnr-ecp5", f"echo '{slow}' > nextpnr.json")
+    random_int8_model(preset("tiny"), 1).save(tmp_path / "tiny.int8")
+    arguments = ["bitstream", str(tmp_path / "tiny.int8"), "--demo", "camera", "--target", "small"]
+    assert cli.main([*arguments, "-o", str(tmp_path / "out")]) == 0
+    said = capsys.readouterr().out
+    assert "margin, %" in said and "rasca watch" in said
+    found = json.loads((tmp_path / "out" / "report.json").read_text())["camera"]
+    assert (found["sensor"], found["clock_mhz"], found["window"]["factor"]) == ("ov7670-qvga", 60, 4)
+    assert cli.main([*arguments, "--sensor", "", "-o", str(tmp_path / "none")]) == 2
+    assert "unknown sensor ''" in capsys.readouterr().err
+    assert not (tmp_path / "none").exists()
 
 
 def test_boards_by_name():
