@@ -35,14 +35,18 @@ def programming_image(bitstream: bytes, weights: bytes, *, offset: int = OFFSET)
 
 
 def check(image: bytes, *, offset: int = OFFSET) -> None:
-    """Raises RascaError unless the image begins with a whole bitstream, and ends before the weights or has them whole.
+    """Raises RascaError unless the image is a whole bitstream alone, or one with erased bytes and whole weights behind.
 
     Whether they are those that the bitstream looks for, only the hardware can tell.
     """
-    bitstream_end(image)
-    weights = image[offset:]
-    if not weights:
+    end = bitstream_end(image)
+    if len(image) == end:
         return
+    if image[end:offset].strip(ERASED):
+        raise RascaError(f"holds something between the bitstream, which ends at {end}, and the weights at {offset}")
+    if len(image) <= offset:
+        raise RascaError(f"ends at {len(image)}, before its weights, which begin at {offset}")
+    weights = image[offset:]
     if not weights.startswith(MAGIC):
         raise RascaError(f"holds no weights at {offset}")
     version, _, words = struct.unpack_from(">III", weights.ljust(HEADER_WORDS * WORD_BYTES), len(MAGIC))
@@ -51,6 +55,8 @@ def check(image: bytes, *, offset: int = OFFSET) -> None:
     size = (HEADER_WORDS + words) * WORD_BYTES
     if weights[size : size + CRC_BYTES] != _crc(weights[:size]):
         raise RascaError("holds damaged weights (by their CRC)")
+    if len(weights) > size + CRC_BYTES:
+        raise RascaError(f"goes on behind its weights, which end at {offset + size + CRC_BYTES}")
 
 
 def _crc(body: bytes) -> bytes:

@@ -1,7 +1,8 @@
 """Whether a bitstream of an iCE40 is whole, by the CRC-16 that the part checks too, and where it ends.
 
 The format is that of Project IceStorm: a comment, the preamble, and commands. A command is a byte, its lower half the
-bytes of its operand; data of a bank follow the command to write them, and two bytes of zeros.
+bytes of its operand; data of a bank follow the command to write them, and two bytes of zeros. Behind the last command
+icepack writes a byte of zeros.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ CRC_INIT = 0xFFFF
 ACTION, BANK, CRC, SPEED, WIDTH, HEIGHT, OFFSET, FLAGS = 0x00, 0x10, 0x20, 0x50, 0x60, 0x70, 0x80, 0x90
 WRITE_CONFIGURATION, WRITE_RAM, RESET_CRC, WAKE_UP = 1, 3, 5, 6
 """Operands of ACTION."""
+PADDING = b"\x00"
 SPEEDS = 3
 
 
@@ -25,7 +27,7 @@ class BitstreamError(RascaError):
 
 
 def bitstream_end(raw: bytes) -> int:
-    """The place behind the bitstream that `raw` begins with. Raises BitstreamError."""
+    """The place behind the bitstream that `raw` begins with, and behind its padding. Raises BitstreamError."""
     start = raw.find(PREAMBLE, 0, PREAMBLE_END)
     if start < 0:
         raise BitstreamError("does not begin with an iCE40 bitstream")
@@ -45,7 +47,7 @@ def bitstream_end(raw: bytes) -> int:
             if not right:
                 break
         elif kind == ACTION and operand == WAKE_UP and right and place <= len(raw):
-            return place
+            return place + raw.startswith(PADDING, place)
         elif kind == WIDTH:
             width = operand + 1
         elif kind == HEIGHT:

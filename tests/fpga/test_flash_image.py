@@ -7,7 +7,7 @@ import zlib
 import pytest
 
 from fpga.flash_image import check, programming_image, weight_image
-from fpga.ice40_bitstream import PREAMBLE, bitstream_end
+from fpga.ice40_bitstream import PADDING, PREAMBLE, bitstream_end
 from rasca_hw.boot import MAGIC, OFFSET
 from rasca_nn.errors import RascaError
 
@@ -47,12 +47,14 @@ def test_overlap_is_refused():
 
 
 def test_a_changed_byte_anywhere_is_found():
-    """Anywhere but in the comment, the speed of reading, and what lies between bitstream and weights."""
+    """Anywhere but in the comment, the speed of reading and the padding; of the erased bytes some are tried."""
     bitstream, weights = small_bitstream(), weight_image(WORDS, model_hash=7)
     good = programming_image(bitstream, weights)
     check(good)
     commands = len(COMMENT) + len(PREAMBLE)
-    for place in [*range(len(COMMENT), commands), *range(commands + 2, len(bitstream)), *range(OFFSET, len(good))]:
+    end = len(bitstream) - len(PADDING)
+    erased = range(len(bitstream), OFFSET, 9973)
+    for place in [*range(len(COMMENT), commands), *range(commands + 2, end), *erased, *range(OFFSET - 1, len(good))]:
         for change in (0x01, 0x80, 0xFF):
             bad = bytearray(good)
             bad[place] ^= change
@@ -62,16 +64,25 @@ def test_a_changed_byte_anywhere_is_found():
 
 def test_what_is_wrong_with_an_image():
     bitstream, weights = small_bitstream(), weight_image(WORDS, model_hash=7)
-    assert bitstream_end(bitstream + b"\x00") == len(bitstream)
-    check(bitstream)
-    for end in range(len(COMMENT) + 4, len(bitstream)):
+    bare = bitstream.removesuffix(PADDING)
+    assert bitstream_end(bare) == len(bare)
+    assert bitstream_end(bitstream + PADDING) == len(bitstream)
+    for alone in (bare, bitstream):
+        check(alone)
+    for end in range(len(COMMENT) + 4, len(bare)):
         with pytest.raises(RascaError, match="holds a damaged iCE40 bitstream"):
             check(bitstream[:end])
     for end in range(len(MAGIC), len(weights)):
         with pytest.raises(RascaError, match=r"holds damaged weights|in version"):
             check(programming_image(bitstream, weights[:end]))
+    whole = programming_image(bitstream, weights)
+    for end in (len(bitstream) + 1, OFFSET - 1, OFFSET):
+        with pytest.raises(RascaError, match=f"ends at {end}, before its weights, which begin at 131072"):
+            check(whole[:end])
     for bad, message in (
         (b"RASC" + bytes(2000), "does not begin with an iCE40 bitstream"),
+        (bitstream + PADDING, f"something between the bitstream, which ends at {len(bitstream)}, and the weights"),
+        (whole + b"\xff", f"goes on behind its weights, which end at {len(whole)}"),
         (programming_image(bitstream, b"RASK" + weights[4:]), "holds no weights at 131072"),
         (programming_image(bitstream, weights[:7] + b"\x02" + weights[8:]), "in version 2 of the format, not 1"),
     ):
