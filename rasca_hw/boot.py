@@ -13,7 +13,7 @@ from __future__ import annotations
 from enum import IntEnum
 from typing import Any
 
-from amaranth.hdl import Array, Cat, Const, Elaboratable, Module, ResetInserter, Signal
+from amaranth.hdl import Array, Cat, Const, Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
@@ -75,9 +75,8 @@ class BootLoader(wiring.Component):
     flash : the pins.
     pulse : for the flash's pauses, see :class:`~rasca_hw.flash.FlashReader`.
     retry : 1 for a cycle now and then; a new try begins with the second one after an error.
-    reload : start over, as after a reset; `done` and `error` fall a cycle later.
     load : the words, from address 0 on.
-    done : the memory holds the whole image and the CRC was right; until reset or `reload`.
+    done : the memory holds the whole image and the CRC was right; until reset.
     error : of the last try; steady during the next one.
     """
 
@@ -92,14 +91,13 @@ class BootLoader(wiring.Component):
                 "flash": Out(PINS),
                 "pulse": In(1),
                 "retry": In(1),
-                "reload": In(1),
                 "load": Out(LOAD),
                 "done": Out(1),
                 "error": Out(BootError),
             }
         )
 
-    def elaborate(self, platform: Any) -> Elaboratable:
+    def elaborate(self, platform: Any) -> Module:
         m = Module()
         m.submodules.reader = reader = self.reader
         lines = reader.lines
@@ -159,4 +157,4 @@ class BootLoader(wiring.Component):
                 m.next = "header"
             with m.State("done"):
                 m.d.comb += self.done.eq(1)
-        return ResetInserter(self.reload)(m)
+        return m

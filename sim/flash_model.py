@@ -54,7 +54,7 @@ class FlashModel:
         self.reads = 0
         """Read commands that have ended."""
         self._noise = random.Random(seed)
-        self._asleep_until = NEVER
+        self.sleep()
         self._write_enabled = False
         self._now = 0
         self._selected = False
@@ -91,6 +91,10 @@ class FlashModel:
             raise FlashError(f"lines {both:04b} driven from both sides")
         noise = self._noise.getrandbits(4) & ~enable & ~self._mask
         return out & enable | self._value & self._mask | noise
+
+    def sleep(self) -> None:
+        """Power-down, by the command to, or by an FPGA that has read its bitstream."""
+        self._asleep_until = NEVER
 
     @property
     def _quad(self) -> bool:
@@ -146,7 +150,7 @@ class FlashModel:
         elif not self._understands:
             return
         elif command == SLEEP:
-            self._asleep_until = NEVER
+            self.sleep()
         elif command == VOLATILE_WRITE_ENABLE:
             self._write_enabled = self.volatile
         elif command == WRITE_STATUS_2 and len(received) == 2 and self._write_enabled:

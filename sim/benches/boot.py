@@ -49,25 +49,29 @@ class Board:
             await ReadOnly()
             self.errors.append(int(self.dut.error.value))
 
-    async def reload(self) -> None:
+    async def reset(self) -> None:
         """A pulse; done and error must fall."""
-        self.dut.reload.value = 1
+        self.dut.rst.value = 1
         await self.cycle()
-        self.dut.reload.value = 0
+        self.dut.rst.value = 0
         await self.cycle()
-        assert not int(self.dut.done.value), "still done after reload"
-        assert self.errors[-1] == 0, "still an error after reload"
+        assert not int(self.dut.done.value), "still done after reset"
+        assert self.errors[-1] == 0, "still an error after reset"
+
+    async def warm_boot(self) -> None:
+        """The registers as after configuration, the flash asleep behind it with its status register as it was."""
+        self.flash.sleep()
+        await self.reset()
 
 
 @cocotb.test()
 async def tries(dut: Any) -> None:
-    """One try for each of the `contents`, uint8 [tries, bytes], behind `offset`; a good one is followed by `reload`.
+    """One try for each of the `contents`, uint8 [tries, bytes], behind `offset`; a good one is followed by a warm boot.
 
-    Where `broken_off` [tries] is not 0, the try is begun once before and reloaded after so many cycles. Records of each
+    Where `broken_off` [tries] is not 0, the try is begun once before and reset after so many cycles. Records of each
     try `error` and `done` at its end and its `cycles`, and its writes as rows (try, address, word).
     """
     given = case.load()
-    dut.reload.value = 0
     dut.flash__dq_in.value = 0xF
     flash = FlashModel(wake=given["wake"])
     await case.start(dut)
@@ -78,7 +82,7 @@ async def tries(dut: Any) -> None:
         if given["broken_off"][number]:
             for _ in range(given["broken_off"][number]):
                 await board.cycle()
-            await board.reload()
+            await board.reset()
         board.writes.clear()
         del board.errors[:-1]
         begin, reads = case.cycle(), flash.reads
@@ -90,7 +94,7 @@ async def tries(dut: Any) -> None:
         ends.append((board.errors[-1], done, case.cycle() - begin))
         writes += [(number, *write) for write in board.writes]
         if done:
-            await board.reload()
+            await board.warm_boot()
     columns = np.array(ends).T
     case.store(
         error=columns[0],

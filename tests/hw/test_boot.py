@@ -31,7 +31,7 @@ class Loader(wiring.Component):
     def __init__(self, *, count: int, quad: bool) -> None:
         self.loader = BootLoader(model_hash=HASH, words=count, offset=OFFSET, quad=quad)
         ports = dict(self.loader.signature.members)
-        super().__init__({name: ports[name] for name in ("flash", "reload", "load", "done", "error")})
+        super().__init__({name: ports[name] for name in ("flash", "load", "done", "error")})
 
     def elaborate(self, platform: Any) -> Module:
         m = Module()
@@ -42,7 +42,6 @@ class Loader(wiring.Component):
         m.d.comb += [
             loader.pulse.eq(heartbeat.short),
             loader.retry.eq(heartbeat.long),
-            loader.reload.eq(self.reload),
             self.done.eq(loader.done),
             self.error.eq(loader.error),
         ]
@@ -86,8 +85,8 @@ def check_whole(outcome: dict[str, NDArray[Any]], number: int, expected: list[in
 
 
 @pytest.mark.parametrize(("quad", "count"), [(False, 120), (True, 200), (True, 1)])
-def test_whole_image(quad: bool, count: int) -> None:
-    """Twice: the second time after `reload`, with other weights."""
+def test_warm_boot(quad: bool, count: int) -> None:
+    """The image is copied, and after a warm boot the other one that is there then."""
     images = [weight_image(words(count, seed), model_hash=HASH) for seed in (1, 2)]
     outcome = boot(*images, count=count, quad=quad)
     for number in (0, 1):
@@ -167,7 +166,7 @@ def test_netlist(quad: bool) -> None:
 
 
 @pytest.mark.parametrize("quad", [False, True])
-def test_reload_at_any_time(quad: bool) -> None:
+def test_reset_at_any_time(quad: bool) -> None:
     """In the pauses, within commands and within the image, nothing of the first try is left."""
     image = weight_image(words(6), model_hash=HASH)
     broken_off = [1, 20, 29, 51, 124, 250, 333, 402]
