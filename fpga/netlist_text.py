@@ -30,9 +30,10 @@ def free_collisions(rtlil: str) -> str:
     """RTLIL whose clocked read ports may read anything where a word is written in the same cycle.
 
     No such value is ever used: the schedule keeps a word's first read behind its write, rows are read when they are
-    whole, and queues when they hold something (tests/hw/test_collisions.py). Without this a block RAM of an iCE40,
-    whose manual leaves the value open, is surrounded with logic that delays the written word and compares addresses.
-    Between two clocks Yosys takes the value as open anyway.
+    whole, queues when they hold something, and the crop's sums, read and written at one address, with the last pixel of
+    a box of two or more (tests/hw/test_collisions.py). Without this a block RAM of an iCE40, whose manual leaves the
+    value open, is surrounded with logic that delays the written word and compares addresses. Between two clocks Yosys
+    takes the value as open anyway.
     """
     return MODULE.sub(_module_freed, rtlil)
 

@@ -35,9 +35,13 @@ def photo(seed: int) -> Image:
     return image
 
 
+def unit(name: str, hold: Hold) -> Crop:
+    return crop_for(WINDOWS[name], WIDTH, HEIGHT, ROWS, hold)
+
+
 @cache
 def source(name: str, hold: Hold) -> str:
-    return to_verilog(crop_for(WINDOWS[name], WIDTH, HEIGHT, ROWS, hold))
+    return to_verilog(unit(name, hold))
 
 
 def crop(
