@@ -3,7 +3,8 @@
 MARLANN makes as many products a cycle there, 16. At work its core draws 10.58 mW at 12 MHz and 16.99 mW at 20 MHz: a
 line through both gives a part that is always drawn and one for each cycle. While it waits, its clock running, it draws
 3.53 mW at 12 MHz: that gives the part of a cycle in which the array is held, as a broadcast array is between two frames
-(:mod:`rasca_hw.broadcast`). Without that it would go on as at work.
+(:mod:`rasca_hw.broadcast`). A cycle in which it waits and is not held is taken for one at work, which draws the most:
+what the hold saves is an upper bound.
 """
 
 from __future__ import annotations
@@ -37,7 +38,8 @@ def _parts() -> tuple[float, float, float]:
 def energy(target: Target, frame_cycles: int) -> dict[str, Any] | None:
     """The estimate for frames of so many cycles; None for a device or an array that nothing is known of.
 
-    A rate that the clock does not allow is left out.
+    `mj_per_frame` is all that is drawn while the array works on a frame, with what is always drawn. A rate that the
+    clock does not allow is left out.
     """
     if target.device.lower() != "ice40up5k" or target.multipliers != PRODUCTS or target.array != "broadcast":
         return None
@@ -53,8 +55,7 @@ def energy(target: Target, frame_cycles: int) -> dict[str, Any] | None:
                     "frames_per_second": rate,
                     "at_work": round(share, 4),
                     "mw": round(drawn, 2),
-                    "not_held_mw": round(running, 2),
-                    "saved_mw": round(running - drawn, 2),
+                    "saved_at_most_mw": round(running - drawn, 2),
                 }
             )
     return {
@@ -63,6 +64,7 @@ def energy(target: Target, frame_cycles: int) -> dict[str, Any] | None:
         "always_mw": round(always, 2),
         "nj_per_cycle": round(work, 3),
         "nj_per_held_cycle": round(held, 3),
-        "mj_per_frame": round(work * frame_cycles / 1e6, 3),
+        "at_work_mw": round(running, 2),
+        "mj_per_frame": round(running / target.clock_mhz * frame_cycles / 1e6, 3),
         "rates": rates,
     }

@@ -93,10 +93,10 @@ def _energy(found: dict[str, Any] | None) -> list[tuple[str, Any]]:
     """Rows about the energy, where something is known."""
     if not found:
         return []
-    rows: list[tuple[str, Any]] = [("mJ a frame, by MARLANN's measurements", found["mj_per_frame"])]
+    rows: list[tuple[str, Any]] = [("mJ a frame at work, by MARLANN's measurements", found["mj_per_frame"])]
     for rate in found["rates"]:
-        about = f"mW at {rate['frames_per_second']}/s; saved, as the array is held between frames"
-        rows.append((about, f"{rate['mw']}; {rate['saved_mw']}"))
+        about = f"mW at {rate['frames_per_second']}/s; saved at most, as the array is held between frames"
+        rows.append((about, f"{rate['mw']}; {rate['saved_at_most_mw']}"))
     return rows
 
 
