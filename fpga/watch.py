@@ -9,7 +9,7 @@ from fpga.host import MEANING, BoardError, Decision, Port, softmax
 from fpga.protocol import VERSION, Fault, Identity, Kind, ReplyReader
 
 QUIET_S = 5.0
-"""Longer than 64 frames of the camera take, so that an identity comes in between."""
+"""Longer than a frame of any camera takes. Results before the first identity are not given, but are no quiet."""
 
 
 def watch(port: Port) -> Iterator[Decision]:

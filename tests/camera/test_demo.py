@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from itertools import count
 from math import exp
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, cast
 
 import numpy as np
@@ -18,13 +20,13 @@ from amaranth.sim import Simulator
 from fpga.bars import Bars
 from fpga.bitstream import camera_demo_for
 from fpga.boards import board
-from fpga.camera_demo import BLINK, BROKEN, LEDS, LOADED, LOST, NO_PERSON, PERSON, CameraDemo
+from fpga.camera_demo import BLINK, BROKEN, IDENTITY_EVERY, LEDS, LOADED, LOST, NO_PERSON, PERSON, CameraDemo
 from fpga.host import BoardError
 from fpga.protocol import FAULT, IDENTITY, Fault, Identity, Kind, result
 from fpga.screen import GREEN, MARGIN, RED, TRACK, ZOOM, Screen
 from fpga.tmds import BITS, CHANNELS, CONTROL, Encoder, Serializer
 from fpga.video import VGA, VideoMode
-from fpga.watch import watch
+from fpga.watch import QUIET_S, watch
 from rasca_hw.accelerator import Accelerator
 from rasca_hw.boot import BootError, BootLoader
 from rasca_hw.camera.sccb import RegisterSequence, Write
@@ -379,3 +381,15 @@ def test_watch(monkeypatch: pytest.MonkeyPatch) -> None:
     assert found[0].probability == pytest.approx(1 / (1 + exp(-1)))
     with pytest.raises(BoardError, match="is the camera connected"):
         next(stream_of)
+
+
+def test_watch_waits_for_an_identity(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For longer than `QUIET_S` as long as results come."""
+    head = packet(Kind.IDENTITY, IDENTITY.pack(**Identity(20, 32, 2, 1, 0.5).values(), frame=0))
+    fields = {"class": 1, "step": 4, "errors": 0, "logit0": 0, "logit1": 2}
+    before, behind = (packet(Kind.RESULT, result(2).pack(frame=n, **fields)) for n in (1, 2))
+    seconds = count()
+    monkeypatch.setattr("fpga.watch.time", SimpleNamespace(monotonic=lambda: next(seconds)))
+    found = next(watch(Raw(IDENTITY_EVERY * before + head + behind)))
+    assert found.image == "2"
+    assert found.seconds > QUIET_S
