@@ -13,7 +13,7 @@ from fpga.protocol import BAUD, VERSION, Fault, Identity, Kind, Reply, ReplyRead
 from rasca_nn.errors import RascaError
 
 REPLY_S = 1.0
-"""Patience for an answer after the last byte was sent; the board's own time-out is at most four times `TIMEOUT_S` (fpga/demo.py)."""
+"""Patience for an answer after the last byte was sent; the board gives a packet up after 4 `TIMEOUT_S` at most."""
 
 WRITE = "write the whole programming image (rasca program)"
 MEANING = {
