@@ -24,13 +24,15 @@ from rtl_gen.energy import energy
 from rtl_gen.estimate import estimate
 from rtl_gen.memory import MemoryUse, memories
 from rtl_gen.realtime import report_real_time
-from rtl_gen.sensor import load_sensor
+from rtl_gen.sensor import Sensor, load_sensor, sensor_from_dict, sensor_to_dict
 from rtl_gen.target import load_target, target_from_dict
 
 MANIFEST, VERILOG, MODEL, TARGET, LISTING = "manifest.json", "rasca.v", "model.int8", "target.json", "program.txt"
+SENSOR = "sensor.json"
+"""Only with a sensor."""
 FORMAT = 1
 
-OURS = {VERILOG, LISTING, TARGET, MANIFEST, MODEL, "memories", "pictures"}
+OURS = {VERILOG, LISTING, TARGET, SENSOR, MANIFEST, MODEL, "memories", "pictures"}
 """What `rasca generate` and `rasca sim` put into the folder."""
 Report = Callable[[int, int, str], None]
 """Told before each step: its number, how many there are, and its name."""
@@ -54,8 +56,8 @@ def generate(
 
     The same input gives the same bytes. The folder appears whole or not at all; an existing one is replaced only if it
     came from here. With a sensor's name the manifest says how the accelerator, at that clock or the target's, stands to
-    it. Raises RascaError for a model or target that cannot be used, a model that does not fit, or an accelerator that
-    does not keep up with the sensor.
+    it, and sensor.json is its table. Raises RascaError for a model or target that cannot be used, a model that does not
+    fit, or an accelerator that does not keep up with the sensor.
     """
     names = (
         "read the model",
@@ -104,6 +106,8 @@ def generate(
                 (folder / "memories" / f"{stem}.hex").write_text("".join(f"{w:0{digits}x}\n" for w in use.contents))
         (folder / LISTING).write_text(listing(made))
         (folder / TARGET).write_text(json.dumps(asdict(made.target), indent=2) + "\n")
+        if sensor is not None:
+            (folder / SENSOR).write_text(json.dumps(sensor_to_dict(chosen), indent=2) + "\n")
         (folder / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n")
         model.save(folder / MODEL)
         if out.exists():
@@ -242,3 +246,19 @@ def load_generated(folder: Path) -> Build:
         if hashed != expected:
             raise RascaError(f"{folder / name} was changed after it was generated; run rasca generate again")
     return build(model, target_from_dict(target))
+
+
+def load_camera(folder: Path) -> tuple[Sensor, float] | None:
+    """The sensor that a generated folder was made for, and the accelerator's clock behind it in MHz; None where it was
+    made for none. Raises RascaError where either was changed to what cannot be.
+    """
+    try:
+        manifest = json.loads((folder / MANIFEST).read_text())
+        if "camera" not in manifest:
+            return None
+        clock = float(manifest["camera"]["clock_mhz"])
+        return sensor_from_dict(json.loads((folder / SENSOR).read_text())), clock
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise RascaError(
+            f"{folder / MANIFEST} or {SENSOR} was changed or removed ({error!r}); run rasca generate again"
+        ) from None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tomllib
-from dataclasses import dataclass, fields, replace
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -97,6 +97,19 @@ def load_sensor(name: str) -> Sensor:
         raise SensorError(f"sensor file {name} must hold one table, not {len(tables)}")
     ((name, table),) = tables.items()
     return _sensor(name, table)
+
+
+def sensor_to_dict(sensor: Sensor) -> dict[str, Any]:
+    """The sensor's table, and its name."""
+    registers = [[r.address, r.value, r.purpose] for r in sensor.registers]
+    return {**asdict(sensor), "format": sensor.format.name.lower(), "registers": registers}
+
+
+def sensor_from_dict(table: Any) -> Sensor:
+    """The inverse. Raises SensorError."""
+    if not isinstance(table, dict) or not isinstance(table.get("name"), str):
+        raise SensorError(f"sensor: must be a table with a name, not {table!r}")
+    return _sensor(table["name"], {k: v for k, v in table.items() if k != "name"})
 
 
 def _sensor(name: str, table: Any) -> Sensor:
