@@ -1,13 +1,14 @@
 // Drives a CXXRTL model of fpga.camera_demo.CameraDemo at its pins: the sensor's words in, what comes on the UART, the
 // control bus, the LEDs and the screen's pairs out. MODEL is the model.
 //
-// Arguments: period of `sync`, of `pixel` and of `shift` in ps; the sensor's address and whether its registers have wide
-// ones; transfers to which it is deaf at first; registers that must be written before the sensor sends; cycles of `sync` a UART bit; ps to go on after the last
-// word; a file for the screen's bits of that time, a byte a cycle of `shift` (blue, green, red, clock from the lowest
-// pair on). With SCREEN there is one; with FLASH a flash, at the other end of a socket: an argument more is its number, and
-// in each cycle in which it matters four bytes are sent (cs_n, clk, dq_out, dq_enable) and dq_in is received. Standard input: pairs of 32 bits, a word (sim/camera.py) and the period of its clock of pclk in ps.
-// Standard output, a line each: "register ADDRESS VALUE", "byte VALUE", at last "leds VALUE EVER",
-// those that are lit and those that ever were.
+// Arguments: period of `sync`, of `pixel` and of `shift` in ps; the sensor's address and whether its registers have
+// wide ones; transfers to which it is deaf at first; registers that must be written before the sensor sends; cycles of
+// `sync` a UART bit; ps to go on after the last word; a file for the screen's bits of that time, a byte a cycle of
+// `shift` (blue, green, red, clock from the lowest pair on). With SCREEN there is one; with FLASH a flash, at the other
+// end of a socket: an argument more is its number, and in each cycle in which it matters four bytes are sent (cs_n,
+// clk, dq_out, dq_enable) and dq_in is received. Standard input: pairs of 32 bits, a word (sim/camera.py) and the
+// period of its clock of pclk in ps. Standard output, a line each: "register ADDRESS VALUE", "byte VALUE", at last
+// "leds VALUE EVER", those that are lit and those that ever were.
 
 #include MODEL
 
