@@ -85,10 +85,10 @@ def load_sensor(name: str) -> Sensor:
     """A built-in sensor by name, or the only one in a .toml file. Raises SensorError."""
     path = Path(name)
     if path.suffix != ".toml":
-        tables = tomllib.loads(BUILT_IN.read_text())
-        if name not in tables:
-            raise SensorError(nearest("sensor", name, tables) + ", or a .toml file")
-        return _sensor(name, tables[name])
+        built_in = tomllib.loads(BUILT_IN.read_text())
+        if name not in built_in:
+            raise SensorError(nearest("sensor", name, built_in) + ", or a .toml file")
+        return _sensor(name, _whole(name, built_in[name]))
     try:
         tables = tomllib.loads(path.read_text())
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
@@ -96,7 +96,28 @@ def load_sensor(name: str) -> Sensor:
     if len(tables) != 1:
         raise SensorError(f"sensor file {name} must hold one table, not {len(tables)}")
     ((name, table),) = tables.items()
-    return _sensor(name, table)
+    return _sensor(name, _whole(name, table))
+
+
+def _whole(name: str, table: Any) -> Any:
+    """The table with what it has from the built-in sensor that it is like. Raises SensorError."""
+    if not isinstance(table, dict) or "like" not in table:
+        return table
+    built_in = tomllib.loads(BUILT_IN.read_text())
+    like = table["like"]
+    if not isinstance(like, str) or like not in built_in:
+        raise SensorError(f"sensor {name}: like: {nearest('sensor', str(like), built_in)}")
+    model = _whole(like, built_in[like])
+    places = [register[0] for register in model["registers"]]
+    registers = list(model["registers"])
+    for register in _registers(name, table.get("registers", [])):
+        if places.count(register.address) != 1:
+            raise SensorError(
+                f"sensor {name}: {like} does not have register {register.address:#x} once; use a whole list"
+            )
+        registers[places.index(register.address)] = [register.address, register.value, register.purpose]
+    changed = {key: value for key, value in table.items() if key != "like"}
+    return {**model, **changed, "registers": registers}
 
 
 def sensor_to_dict(sensor: Sensor) -> dict[str, Any]:
