@@ -49,7 +49,7 @@ def run_camera(
     clock = own_clock if clock_mhz is None else clock_mhz
     config = made.model.config
     where = place(chosen, config)
-    real_time = report_real_time(made, chosen, **vars(where), clock_mhz=clock)
+    real_time = report_real_time(made, chosen, where, clock_mhz=clock)
     window = Window(where.left, where.top, where.factor, config.width, config.height)
 
     photos = [load_image(path, chosen.height, chosen.width) for path in images]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -54,6 +55,14 @@ def test_margin(work: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     assert found["window"] == {"left": 2, "top": 1, "factor": 1}
     assert found["group_cycles"] == 5 * 60 * 40 // 6
     assert found["margin_percent"] == round(100 * (1 - found["step_cycles"] / found["group_cycles"]), 2)
+    text = (tmp_path / "made" / "rasca_camera.v").read_text()
+    assert "module rasca_camera(" in text
+    assert set(re.findall(r"^  input (?:\[7:0\] )?(pclk|href|vsync|data);", text, re.M)) == {
+        "pclk",
+        "href",
+        "vsync",
+        "data",
+    }
     assert found["latency"]["rows"] == round(found["latency"]["cycles"] / 400, 2)
 
 
@@ -90,14 +99,17 @@ def test_changed_folder(work: Path, tmp_path: Path, capsys: pytest.CaptureFixtur
     assert generate(tmp_path, out, "--clock", "40", model=work / "tiny.int8") == 0
     loaded = load_camera(out)
     assert loaded == (load_sensor(str(tmp_path / "sensor.toml")), 40)
-    manifest = json.loads((out / "manifest.json").read_text())
+    manifest, text = json.loads((out / "manifest.json").read_text()), (out / "rasca_camera.v").read_text()
     for camera in (None, {}, {"clock_mhz": None}, {"clock_mhz": "fast"}, []):
         (out / "manifest.json").write_text(json.dumps(manifest | {"camera": camera}))
         assert "manifest.json or sensor.json was changed" in error_line(capsys, "camera", str(out), PHOTOS[0])
     (out / "manifest.json").write_text(json.dumps(manifest))
-    for text, message in (("", "was changed"), ("[]", "must be a table with a name"), ('{"name": "a"}', "is missing")):
-        (out / "sensor.json").write_text(text)
+    for table, message in (("", "was changed"), ("[]", "must be a table with a name"), ('{"name": "a"}', "is missing")):
+        (out / "sensor.json").write_text(table)
         assert message in error_line(capsys, "camera", str(out), PHOTOS[0])
+    (out / "rasca_camera.v").write_text("")
+    assert "rasca_camera.v was changed after it was generated" in error_line(capsys, "camera", str(out), PHOTOS[0])
+    (out / "rasca_camera.v").write_text(text)
     (out / "sensor.json").unlink()
     assert "manifest.json or sensor.json was changed or removed" in error_line(capsys, "camera", str(out), PHOTOS[0])
 
