@@ -103,7 +103,7 @@ def camera_demo_for(
             f"sensor {sensor.name} sends {sensor.height} x {sensor.width}; the board's screen shows "
             f"{VGA.height // ZOOM} x {VGA.width // ZOOM}, use a mode of that size"
         )
-    standing = report_real_time(made.build, sensor, **vars(where), clock_mhz=clock_hz / 1e6)
+    standing = report_real_time(made.build, sensor, where, clock_mhz=clock_hz / 1e6)
     if made.identity.classes != CLASSES:
         raise RascaError(f"the camera demo shows {CLASSES} classes, not {made.identity.classes}")
     front = front_end(sensor, model.config, where)

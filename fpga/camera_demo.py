@@ -3,7 +3,7 @@
     sensor -> FrontEnd -> Core -> PacketSender -> tx
        |         |         `-> Bars -> Screen -> tmds          (where there is a screen)
        |         `-> the picture ------^
-       `-- scl, sda -- RegisterSequence, once after reset
+       `-- scl, sda -- RegisterSequence, again and again until the sensor has answered
 
 The packets are those of docs/uart.md: an IDENTITY after reset and after every 64th result, a RESULT for each frame,
 with the accelerator's number of it, and a FAULT for each time the weights could not be read. Nothing is received.
@@ -48,12 +48,13 @@ class CameraDemo(wiring.Component):
 
     Parameters
     ----------
-    front_end, sequence : for the sensor; `sequence` writes its registers once.
+    front_end, sequence : for the sensor; `sequence` writes its registers.
     accelerator, loader : see :class:`fpga.core.Core`.
     identity : the network in the accelerator.
     clock_hz, baud : of `sync` and of the UART.
     pclk_mhz : of the sensor, for a board's constraints.
-    timeout_s : as for :class:`fpga.demo.Demo`.
+    timeout_s : a period of this length at least passes before the registers are first written, in which the sensor's
+        clock runs, and before each new try.
     screen : None for none.
 
     Members
@@ -121,11 +122,10 @@ class CameraDemo(wiring.Component):
         if core.loader:
             connect(m, core.flash, flipped(self.flash))
 
-        started = Signal()
-        m.d.sync += started.eq(1)
         m.d.comb += [
             *(getattr(front_end, pin).eq(getattr(self, pin)) for pin in ("pclk", "vsync", "href", "data")),
-            sequence.start.eq(~started),
+            # A sensor that has had its clock for too short a time, or none, does not answer: later it may.
+            sequence.start.eq(~sequence.done & heartbeat.long),
             sequence.scl.eq(self.scl),
             sequence.sda.eq(self.sda),
             self.scl_low.eq(sequence.scl_low),

@@ -13,24 +13,28 @@ from pathlib import Path
 from typing import Any
 
 from amaranth.back import verilog
+from amaranth.lib.wiring import Component
 
 from rasca_hw.accelerator import Accelerator
+from rasca_hw.camera.system import CameraAccelerator
 from rasca_nn.errors import RascaError
 from rasca_nn.int8_file import Int8Model, accumulator_bounds
 from rtl_gen.build import Build, build
-from rtl_gen.camera import place
+from rtl_gen.camera import front_end, place
 from rtl_gen.collector import resting
 from rtl_gen.energy import energy
 from rtl_gen.estimate import estimate
 from rtl_gen.memory import MemoryUse, memories
 from rtl_gen.realtime import report_real_time
-from rtl_gen.sensor import load_sensor
+from rtl_gen.sensor import Sensor, load_sensor, sensor_from_dict, sensor_to_dict
 from rtl_gen.target import load_target, target_from_dict
 
 MANIFEST, VERILOG, MODEL, TARGET, LISTING = "manifest.json", "rasca.v", "model.int8", "target.json", "program.txt"
+CAMERA_VERILOG, SENSOR = "rasca_camera.v", "sensor.json"
+"""Only with a sensor."""
 FORMAT = 1
 
-OURS = {VERILOG, LISTING, TARGET, MANIFEST, MODEL, "memories", "pictures"}
+OURS = {VERILOG, CAMERA_VERILOG, LISTING, TARGET, SENSOR, MANIFEST, MODEL, "memories", "pictures"}
 """What `rasca generate` and `rasca sim` put into the folder."""
 Report = Callable[[int, int, str], None]
 """Told before each step: its number, how many there are, and its name."""
@@ -54,8 +58,9 @@ def generate(
 
     The same input gives the same bytes. The folder appears whole or not at all; an existing one is replaced only if it
     came from here. With a sensor's name the manifest says how the accelerator, at that clock or the target's, stands to
-    it. Raises RascaError for a model or target that cannot be used, a model that does not fit, or an accelerator that
-    does not keep up with the sensor.
+    it; sensor.json is its table, and rasca_camera.v the accelerator with the front end for it. Raises RascaError for a
+    model or target that cannot be used, a model that does not fit, or an accelerator that does not keep up with the
+    sensor.
     """
     names = (
         "read the model",
@@ -86,17 +91,22 @@ def generate(
     manifest = describe(made, uses)
     if sensor is not None:
         chosen = load_sensor(sensor)
-        where = vars(place(chosen, model.config))
-        manifest["camera"] = report_real_time(made, chosen, **where, clock_mhz=clock_mhz)
+        where = place(chosen, model.config)
+        manifest["camera"] = report_real_time(made, chosen, where, clock_mhz=clock_mhz)
     begin()
-    text = to_verilog(made)
-    manifest["hashes"] = {"model": model.hash, VERILOG: hashlib.sha256(text.encode()).hexdigest()}
+    texts = {VERILOG: to_verilog(Accelerator(made.params))}
+    if sensor is not None:
+        whole = CameraAccelerator(front_end(chosen, model.config, where), made.params)
+        texts[CAMERA_VERILOG] = to_verilog(whole, "rasca_camera")
+    hashes = {name: hashlib.sha256(text.encode()).hexdigest() for name, text in texts.items()}
+    manifest["hashes"] = {"model": model.hash, **hashes}
     begin()
     out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}.") as name:
         folder = Path(name) / "made"
         (folder / "memories").mkdir(parents=True)
-        (folder / VERILOG).write_text(text)
+        for verilog_name, text in texts.items():
+            (folder / verilog_name).write_text(text)
         for use in uses:
             if use.contents:
                 stem = f"{use.owner}.{use.use}".replace(", ", ".").replace(" ", "")
@@ -104,6 +114,8 @@ def generate(
                 (folder / "memories" / f"{stem}.hex").write_text("".join(f"{w:0{digits}x}\n" for w in use.contents))
         (folder / LISTING).write_text(listing(made))
         (folder / TARGET).write_text(json.dumps(asdict(made.target), indent=2) + "\n")
+        if sensor is not None:
+            (folder / SENSOR).write_text(json.dumps(sensor_to_dict(chosen), indent=2) + "\n")
         (folder / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n")
         model.save(folder / MODEL)
         if out.exists():
@@ -112,11 +124,11 @@ def generate(
     return manifest
 
 
-def to_verilog(made: Build) -> str:
-    """The accelerator as Verilog, without names or places of this machine."""
+def to_verilog(unit: Component, name: str = "rasca") -> str:
+    """The component as Verilog, its module of that name, without names or places of this machine."""
     os.environ.setdefault("AMARANTH_USE_YOSYS", "builtin")
     with resting():
-        return str(verilog.convert(Accelerator(made.params), name="rasca", emit_src=False, strip_internal_attrs=True))
+        return str(verilog.convert(unit, name=name, emit_src=False, strip_internal_attrs=True))
 
 
 def describe(made: Build, uses: list[MemoryUse]) -> dict[str, Any]:
@@ -227,18 +239,32 @@ def load_generated(folder: Path) -> Build:
     try:
         manifest = json.loads((folder / MANIFEST).read_text())
         target = json.loads((folder / TARGET).read_text())
-        text = (folder / VERILOG).read_bytes()
-        stated = manifest["hashes"]
-        verilog_hash, model_hash = stated[VERILOG], stated["model"]
+        stated = dict(manifest["hashes"])
+        model_hash = stated.pop("model")
+        names = {VERILOG, *stated} & OURS
+        hashed = {name: (hashlib.sha256((folder / name).read_bytes()).hexdigest(), stated[name]) for name in names}
     except OSError as error:
         raise RascaError(f"{folder} is not a folder made by rasca generate ({error})") from None
     except (ValueError, KeyError, TypeError):
         raise RascaError(f"{folder} is not a folder made by rasca generate, or its {MANIFEST} was changed") from None
     model = Int8Model.load(folder / MODEL)
-    for name, hashed, expected in (
-        (VERILOG, hashlib.sha256(text).hexdigest(), verilog_hash),
-        (MODEL, model.hash, model_hash),
-    ):
-        if hashed != expected:
+    for name, (found, expected) in (*sorted(hashed.items()), (MODEL, (model.hash, model_hash))):
+        if found != expected:
             raise RascaError(f"{folder / name} was changed after it was generated; run rasca generate again")
     return build(model, target_from_dict(target))
+
+
+def load_camera(folder: Path) -> tuple[Sensor, float] | None:
+    """The sensor that a generated folder was made for, and the accelerator's clock behind it in MHz; None where it was
+    made for none. Raises RascaError where either was changed to what cannot be.
+    """
+    try:
+        manifest = json.loads((folder / MANIFEST).read_text())
+        if "camera" not in manifest:
+            return None
+        clock = float(manifest["camera"]["clock_mhz"])
+        return sensor_from_dict(json.loads((folder / SENSOR).read_text())), clock
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise RascaError(
+            f"{folder / MANIFEST} or {SENSOR} was changed or removed ({error!r}); run rasca generate again"
+        ) from None

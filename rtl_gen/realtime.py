@@ -9,7 +9,7 @@ with a rule of early termination a step waits for the verdict on the one before,
 from __future__ import annotations
 
 from bisect import bisect_left
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from fractions import Fraction
 from math import ceil, floor
 from typing import Any
@@ -18,6 +18,7 @@ from rasca_hw.camera.dvp import DEPTH
 from rasca_hw.lines import COLOURS
 from rasca_nn.errors import RascaError
 from rtl_gen.build import Build
+from rtl_gen.camera import Placement
 from rtl_gen.estimate import Lines, estimate
 from rtl_gen.sensor import Sensor
 
@@ -75,11 +76,11 @@ class _SensorLines(Lines):
     taken.
     """
 
-    def __init__(self, build: Build, sensor: Sensor, ratio: Fraction, *, left: int, top: int, factor: int) -> None:
+    def __init__(self, build: Build, sensor: Sensor, where: Placement, ratio: Fraction) -> None:
         super().__init__(build, 0)
         self.sensor = sensor
         self.ratio = ratio
-        self.left, self.top, self.factor = left, top, factor
+        self.where = where
         self.width = build.params.width
         self.waits: list[int] = []
 
@@ -92,15 +93,16 @@ class _SensorLines(Lines):
         sensor = self.sensor
         pixel = sensor.format.value.clocks
         # The crop takes no event while a pixel waits behind it, and of those in a box only the last one makes a pixel.
-        least = COLOURS + self.factor - 1
-        slower = least - self.factor * pixel * self.ratio
+        where = self.where
+        least = COLOURS + where.factor - 1
+        slower = least - where.factor * pixel * self.ratio
         while len(self.complete) <= index:
             row = len(self.complete)
             frame, line = divmod(row, self.used_rows)
-            line = self.top + (line + 1) * self.factor - 1
+            line = where.top + (line + 1) * where.factor - 1
             start = sensor.blank_clocks + sensor.before_clocks + frame * sensor.frame_clocks
             start += line * sensor.line_clocks
-            begins = self.cycle(start + (self.left + self.factor) * pixel)
+            begins = self.cycle(start + (where.left + where.factor) * pixel)
             free = self.freed[row - self.capacity] if row >= self.capacity else 0
             taken = max(begins, free, self.complete[-1] if row else 0)
             self.waits.append(taken - begins + max(0, ceil((self.width - 1) * slower)))
@@ -119,10 +121,8 @@ class _SensorLines(Lines):
 def real_time(
     build: Build,
     sensor: Sensor,
+    where: Placement,
     *,
-    left: int,
-    top: int,
-    factor: int,
     clock_mhz: float | None = None,
     depth: int = DEPTH,
     rule: bool = False,
@@ -131,7 +131,7 @@ def real_time(
 
     Parameters
     ----------
-    left, top, factor : of the window, see :class:`rasca_hw.camera.crop.Crop`.
+    where : the window.
     clock_mhz : of the accelerator; the target's by default.
     depth : of the front end's FIFO.
     rule : whether early termination may be switched on.
@@ -145,10 +145,10 @@ def real_time(
     ratio = clock / Fraction(sensor.pclk_mhz)
     params = build.params
     ran = [[True] * params.steps] * FRAMES if rule else None
-    lines = _SensorLines(build, sensor, ratio, left=left, top=top, factor=factor)
+    lines = _SensorLines(build, sensor, where, ratio)
     frames = estimate(build, FRAMES, ran, lines=lines)
     step = ceil(estimate(build, FRAMES, ran)[-1].interval / params.steps)
-    group = params.rows * factor * sensor.line_clocks * ratio
+    group = params.rows * where.factor * sensor.line_clocks * ratio
     per_pixel = sensor.format.value.clocks * ratio
     return RealTime(
         sensor=sensor.name,
@@ -167,10 +167,8 @@ def real_time(
 def keep_up(
     build: Build,
     sensor: Sensor,
+    where: Placement,
     *,
-    left: int,
-    top: int,
-    factor: int,
     clock_mhz: float | None = None,
     depth: int = DEPTH,
     rule: bool = False,
@@ -178,7 +176,7 @@ def keep_up(
     """As :func:`real_time`; raises RealTimeError where pixels would be lost, with the clock that would do."""
 
     def at(mhz: float | None) -> RealTime:
-        return real_time(build, sensor, left=left, top=top, factor=factor, clock_mhz=mhz, depth=depth, rule=rule)
+        return real_time(build, sensor, where, clock_mhz=mhz, depth=depth, rule=rule)
 
     found = at(clock_mhz)
     if found.fits:
@@ -211,16 +209,16 @@ def keep_up(
 
 
 def report_real_time(
-    build: Build, sensor: Sensor, *, left: int, top: int, factor: int, clock_mhz: float | None = None
+    build: Build, sensor: Sensor, where: Placement, *, clock_mhz: float | None = None
 ) -> dict[str, Any]:
     """What the manifest says about a sensor. Raises RealTimeError where the accelerator does not keep up with it; with
     early termination switched on it may need longer, which is reported only.
     """
-    found = keep_up(build, sensor, left=left, top=top, factor=factor, clock_mhz=clock_mhz)
-    rule = real_time(build, sensor, left=left, top=top, factor=factor, clock_mhz=clock_mhz, rule=True)
+    found = keep_up(build, sensor, where, clock_mhz=clock_mhz)
+    rule = real_time(build, sensor, where, clock_mhz=clock_mhz, rule=True)
     return {
         "sensor": sensor.name,
-        "window": {"left": left, "top": top, "factor": factor},
+        "window": asdict(where),
         "clock_mhz": found.clock_mhz,
         "frames_per_second": round(sensor.frames_per_second, 2),
         "group_cycles": found.group_cycles,

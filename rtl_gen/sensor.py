@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tomllib
-from dataclasses import dataclass, fields, replace
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -85,10 +85,10 @@ def load_sensor(name: str) -> Sensor:
     """A built-in sensor by name, or the only one in a .toml file. Raises SensorError."""
     path = Path(name)
     if path.suffix != ".toml":
-        tables = tomllib.loads(BUILT_IN.read_text())
-        if name not in tables:
-            raise SensorError(nearest("sensor", name, tables) + ", or a .toml file")
-        return _sensor(name, tables[name])
+        built_in = tomllib.loads(BUILT_IN.read_text())
+        if name not in built_in:
+            raise SensorError(nearest("sensor", name, built_in) + ", or a .toml file")
+        return _sensor(name, _whole(name, built_in[name]))
     try:
         tables = tomllib.loads(path.read_text())
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
@@ -96,7 +96,41 @@ def load_sensor(name: str) -> Sensor:
     if len(tables) != 1:
         raise SensorError(f"sensor file {name} must hold one table, not {len(tables)}")
     ((name, table),) = tables.items()
-    return _sensor(name, table)
+    return _sensor(name, _whole(name, table))
+
+
+def _whole(name: str, table: Any) -> Any:
+    """The table with what it has from the built-in sensor that it is like. Raises SensorError."""
+    if not isinstance(table, dict) or "like" not in table:
+        return table
+    built_in = tomllib.loads(BUILT_IN.read_text())
+    like = table["like"]
+    if not isinstance(like, str) or like not in built_in:
+        raise SensorError(f"sensor {name}: like: {nearest('sensor', str(like), built_in)}")
+    model = _whole(like, built_in[like])
+    places = [register[0] for register in model["registers"]]
+    registers = list(model["registers"])
+    for register in _registers(name, table.get("registers", [])):
+        if places.count(register.address) != 1:
+            raise SensorError(
+                f"sensor {name}: {like} does not have register {register.address:#x} once; use a whole list"
+            )
+        registers[places.index(register.address)] = [register.address, register.value, register.purpose]
+    changed = {key: value for key, value in table.items() if key != "like"}
+    return {**model, **changed, "registers": registers}
+
+
+def sensor_to_dict(sensor: Sensor) -> dict[str, Any]:
+    """The sensor's table, and its name."""
+    registers = [[r.address, r.value, r.purpose] for r in sensor.registers]
+    return {**asdict(sensor), "format": sensor.format.name.lower(), "registers": registers}
+
+
+def sensor_from_dict(table: Any) -> Sensor:
+    """The inverse. Raises SensorError."""
+    if not isinstance(table, dict) or not isinstance(table.get("name"), str):
+        raise SensorError(f"sensor: must be a table with a name, not {table!r}")
+    return _sensor(table["name"], {k: v for k, v in table.items() if k != "name"})
 
 
 def _sensor(name: str, table: Any) -> Sensor:

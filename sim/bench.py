@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from fpga.bitstream import bitstream
 from fpga.boards import board as load_board
 from fpga.tools import find
+from rasca_hw.accelerator import Accelerator
 from rasca_nn.config import preset
 from rasca_nn.errors import RascaError
 from rasca_nn.int8_file import Int8Model
@@ -59,7 +60,7 @@ def hardware(name: str, target: str) -> dict[str, Any]:
         made = made_up(name, target)
         uses = memories(made.params, made.target)
         manifest = describe(made, uses)
-        to_verilog(made)
+        to_verilog(Accelerator(made.params))
         spent = processor_seconds() - start
     except TargetError as error:
         return row | {"refused": str(error)}

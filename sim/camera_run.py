@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ import torch
 from rasca_nn import integer
 from rasca_nn.data import load_image
 from rtl_gen.camera import front_end, place
-from rtl_gen.generate import MANIFEST, load_generated
+from rtl_gen.generate import load_camera, load_generated
 from rtl_gen.realtime import report_real_time
 from rtl_gen.sensor import load_sensor
 from sim.camera import Window, frame_end, frame_pins, jitter, seen
@@ -45,12 +44,12 @@ def run_camera(
         For a folder, photo or sensor that cannot be used, or an accelerator that does not keep up.
     """
     made = load_generated(folder)
-    behind = json.loads((folder / MANIFEST).read_text()).get("camera", {})
-    chosen = load_sensor(behind.get("sensor", DEFAULT_SENSOR) if sensor is None else sensor)
-    clock = behind.get("clock_mhz", made.target.clock_mhz) if clock_mhz is None else clock_mhz
+    own, own_clock = load_camera(folder) or (None, made.target.clock_mhz)
+    chosen = own if own and sensor is None else load_sensor(sensor or DEFAULT_SENSOR)
+    clock = own_clock if clock_mhz is None else clock_mhz
     config = made.model.config
     where = place(chosen, config)
-    real_time = report_real_time(made, chosen, **vars(where), clock_mhz=clock)
+    real_time = report_real_time(made, chosen, where, clock_mhz=clock)
     window = Window(where.left, where.top, where.factor, config.width, config.height)
 
     photos = [load_image(path, chosen.height, chosen.width) for path in images]

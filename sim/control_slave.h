@@ -24,9 +24,10 @@ struct ControlSlave {
     uint32_t device;
     int bytes;
     std::vector<std::pair<uint32_t, uint32_t>> written;
-    uint64_t transfers = 0;
+    uint64_t transfers = 0, deaf;
 
-    ControlSlave(uint32_t device, bool wide) : device(device), bytes(3 + wide) {}
+    // `deaf`: transfers at first that are not acknowledged, and not taken.
+    ControlSlave(uint32_t device, bool wide, uint64_t deaf = 0) : device(device), bytes(3 + wide), deaf(deaf) {}
 
     // Called with the bus' levels at least as often as they may change; whether the slave pulls sda low now.
     bool step(bool scl, bool sda) {
@@ -57,6 +58,7 @@ private:
         if (count == 8) {
             addressed = values == device << 1;
             transfers += addressed;
+            addressed = addressed && transfers > deaf;
         }
         return addressed;
     }

@@ -1,6 +1,6 @@
 """Faults at a sensor's pins: random ones from a seed, and what may come of them.
 
-A case is a good frame, a frame with one fault, and a good frame. The good frames' results must be exact, and the one
+A case is a good frame, a frame with one fault, and a good frame. The good frames' results must be exact, and what comes
 between must be exact for the picture that was sent, or be marked.
 """
 
@@ -26,11 +26,12 @@ NO_CLOCK = 0
 class FaultCase:
     """Words and periods at the pins, and what must come.
 
-    images : of the good frames, of the last one at the end.
-    harmless : the picture of the bad frame if a result without marks may come of it.
-    marked : whether a marked result must come.
-    whole : whether every good frame's result must come (a reader that sleeps loses some).
-    reads : cycles in which results are read, and in which they are not.
+    images : of the good frames, of which exact results must come, first and last.
+    between : pictures of which results without marks may come between them, each once and in this order.
+    marks : whether results between them may be marked.
+    results : how many may come between them, at least and at most.
+    first : whether the first good frame's result must come; a reset right behind it may lose it.
+    sleep, until : one cycle after so many in which results are not read they are, and from that word on always.
     """
 
     kind: str
@@ -38,10 +39,12 @@ class FaultCase:
     words: Words
     periods: NDArray[np.uint32]
     images: tuple[Image, Image]
-    harmless: Image | None
-    marked: bool
-    whole: bool = True
-    reads: tuple[int, int] = (1, 0)
+    between: tuple[Image, ...]
+    marks: bool
+    results: tuple[int, int]
+    first: bool = True
+    sleep: int = 0
+    until: int = 0
 
     @property
     def pairs(self) -> NDArray[np.uint32]:
@@ -51,7 +54,11 @@ class FaultCase:
 
 @dataclass
 class Bad:
-    """The bad frame while it is made: parts as :func:`sim.camera.frame_pins` gives them, lines from 1 on."""
+    """The bad frame while it is made: parts as :func:`sim.camera.frame_pins` gives them, lines from 1 on.
+
+    harmless : its picture if a result without marks may come of it.
+    marks, results, first, sleep : see :class:`FaultCase`.
+    """
 
     sensor: Sensor
     image: Image
@@ -59,10 +66,12 @@ class Bad:
     parts: list[Words]
     about: str = ""
     harmless: Image | None = None
-    marked: bool = True
+    marks: bool = True
+    results: tuple[int, int] = (1, 1)
+    first: bool = True
     stops: list[tuple[int, int]] = field(default_factory=list)
     resets: tuple[int, int] | None = None
-    reads: tuple[int, int] = (1, 0)
+    sleep: int = 0
 
     def line(self) -> int:
         """A random line's part."""
@@ -113,15 +122,15 @@ def long_line(bad: Bad) -> None:
 
 
 def vsync(bad: Bad) -> None:
-    """A pulse of vsync after the first line, at any clock."""
+    """A pulse of vsync after the first line, at any clock: two frames, of which the second may have no line."""
     part = int(bad.rng.integers(2, len(bad.parts)))
     at, length = int(bad.rng.integers(len(bad.parts[part]))), int(bad.rng.integers(1, 9))
     bad.about = f"part {part}, clock {at}, {length} clocks"
     bad.parts[part] = bad.parts[part].copy()
     bad.parts[part][at : at + length] ^= VSYNC
     # Behind the last line's pixels it ends the frame a little early.
-    bad.marked = part < bad.sensor.height or (part == bad.sensor.height and at < bad.length)
-    bad.harmless = None if bad.marked else bad.image
+    bad.marks = part < bad.sensor.height or (part == bad.sensor.height and at < bad.length)
+    bad.harmless, bad.results = (None, (1, 2)) if bad.marks else (bad.image, (1, 1))
 
 
 def href(bad: Bad) -> None:
@@ -137,7 +146,7 @@ def stopped_clock(bad: Bad) -> None:
     for _ in range(int(bad.rng.integers(1, 4))):
         bad.stops.append((int(bad.rng.integers(sum(map(len, bad.parts)))), int(bad.rng.integers(1, 40)) * 1_000_000))
     bad.about = ", ".join(f"clock {at} for {time // 1_000_000} us" for at, time in bad.stops)
-    bad.harmless, bad.marked = bad.image, False
+    bad.harmless, bad.marks = bad.image, False
 
 
 def stuck_data(bad: Bad) -> None:
@@ -149,21 +158,22 @@ def stuck_data(bad: Bad) -> None:
         words = bad.parts[part]
         bad.parts[part] = words | np.uint16(1 << line) if level else words & np.uint16(0xFFFF ^ (1 << line))
     lines = np.stack([part[: bad.length] & 0xFF for part in bad.parts[1 : bad.sensor.height + 1]])
-    bad.harmless, bad.marked = decode(bad.sensor, lines), False
+    bad.harmless, bad.marks = decode(bad.sensor, lines), False
 
 
 def reset(bad: Bad) -> None:
     at, cycles = int(bad.rng.integers(sum(map(len, bad.parts)))), int(bad.rng.integers(1, 20))
     bad.about = f"clock {at} for {cycles} cycles"
-    # Between frames it may cost nothing.
-    bad.resets, bad.harmless, bad.marked = (at, cycles), bad.image, False
+    bad.resets = (at, cycles)
+    # Between frames it may cost nothing, or the result of the frame before.
+    bad.harmless, bad.marks, bad.results, bad.first = bad.image, False, (0, 1), at >= len(bad.parts[0])
 
 
 def unread(bad: Bad) -> None:
-    """Results that are read for one cycle in many."""
-    bad.reads = (1, int(bad.rng.integers(1, 25)) * 1000)
-    bad.about = f"{bad.reads[1]} cycles"
-    bad.harmless, bad.marked = bad.image, False
+    """Results that are read for one cycle in many, until the end of the frame behind; then another good one comes."""
+    bad.sleep = int(bad.rng.integers(1, 25)) * 1000
+    bad.about = f"{bad.sleep} cycles"
+    bad.harmless, bad.results = bad.image, (0, 2)
 
 
 KINDS: dict[str, Callable[[Bad], None]] = {
@@ -197,11 +207,18 @@ def draw(sensor: Sensor, images: Sequence[Image], seed: int, number: int, kinds:
     rng = np.random.default_rng([seed, number])
     names = kinds or tuple(KINDS)
     kind = names[number % len(names)]
-    first, middle, last = (images[i] for i in rng.permutation(len(images))[:3])
+    first, middle, last, further = (images[i] for i in rng.permutation(len(images))[:4])
     bad = Bad(sensor, seen(sensor, middle), rng, frame_pins(sensor, middle))
     KINDS[kind](bad)
     before = np.concatenate(frame_pins(sensor, first))
-    words = np.concatenate([before, *bad.parts, *frame_pins(sensor, last), frame_end(sensor)])
+    words = np.concatenate([before, *bad.parts, *frame_pins(sensor, last)])
+    until = len(words) if bad.sleep else 0
+    between = [] if bad.harmless is None else [bad.harmless]
+    if bad.sleep:
+        between.append(seen(sensor, last))
+        last = further
+        words = np.concatenate([words, *frame_pins(sensor, last)])
+    words = np.concatenate([words, frame_end(sensor)])
     periods = np.full(len(words), round(5e5 / sensor.pclk_mhz) * 2, np.uint32)
     for at, time in bad.stops:
         periods[len(before) + at] = time
@@ -215,10 +232,12 @@ def draw(sensor: Sensor, images: Sequence[Image], seed: int, number: int, kinds:
         words=words,
         periods=periods,
         images=(seen(sensor, first), seen(sensor, last)),
-        harmless=bad.harmless,
-        marked=bad.marked,
-        whole=kind != "results unread",
-        reads=bad.reads,
+        between=tuple(between),
+        marks=bad.marks,
+        results=bad.results,
+        first=bad.first,
+        sleep=bad.sleep,
+        until=until,
     )
 
 
@@ -231,21 +250,25 @@ def judge(case: FaultCase, window: Window, found: Sequence[tuple[int, Any]], ans
     answer : what must come of a window without flags.
     """
     first, last = (answer(window.apply(image)) for image in case.images)
-    allowed = [first, last] + ([answer(window.apply(case.harmless))] if case.harmless is not None else [])
-    wrong = [i for i, (flags, got) in enumerate(found) if not flags and got not in allowed]
-    if wrong:
-        return f"result {wrong[0]} is wrong and not marked"
     if not found:
         return "no result"
-    if case.whole and found[-1] != (0, last):
+    if found[-1] != (0, last):
         return "the good frame behind it is not exact"
-    if case.whole and case.kind != "reset" and found[0] != (0, first):
+    between = found[:-1]
+    if between and between[0] == (0, first):
+        between = between[1:]
+    elif case.first:
         return "the good frame before it is not exact"
-    marked = any(flags for flags, _ in found)
-    if case.marked and not marked:
-        return "not marked"
-    if case.harmless is not None and case.whole and case.kind != "reset" and (marked or len(found) != 3):
-        return "marked without need" if marked else f"{len(found)} results"
+    sent = iter([answer(window.apply(image)) for image in case.between])
+    for i, (flags, got) in enumerate(between):
+        # `in` takes from `sent` what lies before: the order counts.
+        if not flags and got not in sent:
+            return f"result {i} between the good frames is wrong and not marked"
+    if not case.results[0] <= len(between) <= case.results[1]:
+        return f"{len(between)} results between the good frames"
+    marked = any(flags for flags, _ in between)
+    if marked and not case.marks:
+        return "marked without need"
     return "marked" if marked else "exact"
 
 

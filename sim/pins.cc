@@ -1,13 +1,14 @@
 // Drives a CXXRTL model of rasca_hw.camera.system.CameraAccelerator at its pins, with two clocks that have nothing to do
 // with each other. MODEL is the model.
 //
-// Arguments: period of the accelerator's clock in ps; cycles in which results are read, and are not read, in turns; ps
-// to go on after the last word. Standard input: pairs of 32 bits, a word (sim/camera.py: D[7:0], HREF, VSYNC, RESET) and
-// the period of its clock of pclk in ps; the pins change at its begin, and pclk rises in its middle. A period of 0 is no
-// clock: from then on the accelerator's reset is as RESET says, and a cycle passes. Standard output, one line each:
-// "result TIME PAYLOAD" (hexadecimal, highest digit first), "spoiled TIME", "overflow TIME" (its level changed), "reset
-// TIME" (for a period of 0), "latency CYCLES CYCLES" some cycles behind each result (from the end of the last used row at
-// the row interface, and from the window's last pixel) and at last "end TIME".
+// Arguments: period of the accelerator's clock in ps; cycles in which results are not read before one in which they
+// are, and the number of the word from which they are read in each; ps to go on after the last word. Standard input:
+// pairs of 32 bits, a word (sim/camera.py: D[7:0], HREF, VSYNC, RESET) and the period of its clock of pclk in ps; the
+// pins change at its begin, and pclk rises in its middle. A period of 0 is no clock: from then on the accelerator's
+// reset is as RESET says, and a cycle passes. Standard output, one line each: "result TIME PAYLOAD" (hexadecimal,
+// highest digit first), "spoiled TIME", "overflow TIME" (its level changed), "reset TIME" (for a period of 0), "latency
+// CYCLES CYCLES" some cycles behind each result (from the end of the last used row at the row interface, and from the
+// window's last pixel) and at last "end TIME".
 
 #include MODEL
 
@@ -22,10 +23,10 @@ template <size_t N> static const cxxrtl::value<N> &now(const cxxrtl::wire<N> &w)
 int main(int argc, char **argv) {
     if (argc != 5) return 2;
     const uint64_t clk_half = std::strtoull(argv[1], nullptr, 10) / 2;
-    const uint64_t on = std::strtoull(argv[2], nullptr, 10), off = std::strtoull(argv[3], nullptr, 10);
+    const uint64_t sleep = std::strtoull(argv[2], nullptr, 10), until = std::strtoull(argv[3], nullptr, 10);
     const uint64_t after = std::strtoull(argv[4], nullptr, 10);
     cxxrtl_design::p_rasca top;
-    uint64_t clk_time = clk_half, pclk_time = 0, end = UINT64_MAX, cycle = 0;
+    uint64_t clk_time = clk_half, pclk_time = 0, end = UINT64_MAX, cycle = 0, words = 0;
     uint32_t word[2] = {0, 0};
     bool clk = false, pclk = true, overflow = false, reset = false;
     unsigned told = 0;
@@ -41,6 +42,7 @@ int main(int argc, char **argv) {
                     end = pclk_time + after;
                     continue;
                 }
+                words++;
                 if (!word[1]) {
                     // Until the accelerator's clock has seen it.
                     reset = word[0] >> 10 & 1;
@@ -70,7 +72,7 @@ int main(int argc, char **argv) {
         }
         clk = true;
         cycle++;
-        const bool ready = cycle % (on + off) < on;
+        const bool ready = words > until || cycle % (sleep + 1) == sleep;
         top.p_results____ready.set<bool>(ready);
         top.p_rst.set<bool>(reset || cycle < 3);
         top.p_clk.set<bool>(true);

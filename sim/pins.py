@@ -22,7 +22,6 @@ from sim.compiled_bench import compile_bench
 from sim.cxxrtl import SimulationError
 
 DRIVER = Path(__file__).with_suffix(".cc")
-ALWAYS = (1, 0)
 
 
 @dataclass(frozen=True)
@@ -91,12 +90,12 @@ class PinSimulator:
         self.period = round(5e5 / clock_mhz) * 2
         self.program = compile_bench(CameraAccelerator(front_end, params), DRIVER, folder=folder, optimise=optimise)
 
-    def run(self, pairs: NDArray[np.uint32], *, reads: tuple[int, int] = ALWAYS, after_us: float = 100) -> PinRun:
+    def run(self, pairs: NDArray[np.uint32], *, sleep: int = 0, until: int = 0, after_us: float = 100) -> PinRun:
         """Plays words (:func:`stream`, :func:`reset`), then goes on without pclk.
 
-        `reads`: cycles in which results are read, and in which they are not, in turns.
+        `sleep`: before word `until` results are read in one cycle after so many in which they are not.
         """
-        arguments = [str(self.program), str(self.period), *map(str, reads), str(round(after_us * 1e6))]
+        arguments = [str(self.program), str(self.period), str(sleep), str(until), str(round(after_us * 1e6))]
         done = subprocess.run(arguments, input=np.ascontiguousarray(pairs).tobytes(), capture_output=True, check=True)
         found: dict[str, list[Any]] = {
             name: [] for name in ("result", "latency", "spoiled", "overflow", "reset", "end")

@@ -6,7 +6,8 @@ Each byte's ninth bit is the sensor's acknowledge (in SCCB a don't-care bit, so 
 transfer fails if it is not acknowledged, if at any time the bus is not at the level it was set to (so that the sensor
 may have seen something else), or if the sensor holds scl low for too long; it is then ended by a stop and tried again.
 A sensor that had all but the last bits of a failed transfer may write its register with another value until the next
-try. When the tries are used up the sequence ends with `error`. Nothing waits without a limit.
+try. When the tries are used up the sequence ends with `error`, until one that is started again ends well. Nothing waits
+without a limit.
 """
 
 from __future__ import annotations
@@ -77,7 +78,8 @@ class RegisterSequence(wiring.Component):
     Members
     -------
     start : begin, or begin again; looked at while `busy` is 0.
-    busy : the sequence runs. done : it ended well. error : it ended at register `failed`, after all tries.
+    busy : the sequence runs. done : it ended well.
+    error : the last one that ended, ended at register `failed`, after all tries; steady during the next one.
     scl_low, sda_low : pull the pin low, else leave it to its pull-up.
     scl, sda : the pins as they are, asynchronous.
 
@@ -197,7 +199,7 @@ class RegisterSequence(wiring.Component):
             with m.State("Idle"):
                 m.d.sync += [self.scl_low.eq(0), self.sda_low.eq(0)]
                 with m.If(self.start):
-                    m.d.sync += [self.busy.eq(1), self.done.eq(0), self.error.eq(0), index.eq(0), tries.eq(0)]
+                    m.d.sync += [self.busy.eq(1), self.done.eq(0), index.eq(0), tries.eq(0)]
                     m.next = "Fetch"
             with m.State("Fetch"):
                 # The ROM's output is there a cycle later.
@@ -260,7 +262,7 @@ class RegisterSequence(wiring.Component):
                 m.d.sync += [tries.eq(0), index.eq(index + 1)]
                 m.next = "Fetch"
                 with m.If(index == len(self.writes) - 1):
-                    m.d.sync += [self.busy.eq(0), self.done.eq(1), index.eq(index)]
+                    m.d.sync += [self.busy.eq(0), self.done.eq(1), self.error.eq(0), index.eq(index)]
                     m.next = "Idle"
             with m.State("Failed"):
                 # scl stays where it is: another edge would be another bit.

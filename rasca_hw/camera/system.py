@@ -11,6 +11,7 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 from ..accelerator import Accelerator
 from ..interfaces import confidence_layout, result_layout
 from ..params import AcceleratorParams
+from ..spram import LOAD
 from .front_end import FrontEnd
 
 
@@ -18,8 +19,8 @@ class CameraAccelerator(wiring.Component):
     """Members
     -------
     pclk, vsync, href, data, overflow, spoiled : see :class:`~rasca_hw.camera.front_end.FrontEnd`.
-    results, confidences, register, value, write, data_in : see :class:`~rasca_hw.accelerator.Accelerator`; `data_in`
-        is its `data`.
+    results, confidences, load, register, value, write, data_in : see :class:`~rasca_hw.accelerator.Accelerator`;
+        `data_in` is its `data`.
     latency : cycles from the window's last pixel, as the crop takes it, to the last result.
     """
 
@@ -41,6 +42,7 @@ class CameraAccelerator(wiring.Component):
                 "write": In(1),
                 "data_in": In(32),
                 "latency": Out(32),
+                **({"load": In(LOAD)} if params.boot else {}),
             }
         )
 
@@ -49,6 +51,8 @@ class CameraAccelerator(wiring.Component):
         m.submodules.front_end = front_end = self.front_end
         m.submodules.accelerator = accelerator = Accelerator(self.params)
         connect(m, front_end.pixels, accelerator.pixels)
+        if self.params.boot:
+            connect(m, flipped(self.load), accelerator.load)
         connect(m, accelerator.results, flipped(self.results))
         connect(m, accelerator.confidences, flipped(self.confidences))
         m.d.comb += [getattr(front_end, pin).eq(getattr(self, pin)) for pin in ("pclk", "vsync", "href", "data")]

@@ -5,12 +5,13 @@ A pattern is a short text, so that it can name a test:
     none               every cycle
     random:SEED:PERCENT     in that share of the cycles, seeded
     bursts:ON:OFF      ON cycles in a row, then none for OFF cycles
+    bursts:ON:OFF:N    N times; then every cycle
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from itertools import cycle, repeat
+from itertools import chain, cycle, repeat
 from typing import Any
 
 import numpy as np
@@ -32,7 +33,10 @@ def pattern(text: str) -> Iterator[bool]:
     if kind == "bursts" and len(values) == 2:
         on, off = values
         return cycle([True] * on + [False] * off)
-    raise ValueError(f"pattern must be none, random:SEED:PERCENT or bursts:ON:OFF, not {text!r}")
+    if kind == "bursts" and len(values) == 3:
+        on, off, times = values
+        return chain(([True] * on + [False] * off) * times, repeat(True))
+    raise ValueError(f"pattern must be none, random:SEED:PERCENT or bursts:ON:OFF[:N], not {text!r}")
 
 
 class StreamDriver:

@@ -1,13 +1,18 @@
 // Drives a CXXRTL model of fpga.camera_demo.CameraDemo at its pins: the sensor's words in, what comes on the UART, the
 // control bus, the LEDs and the screen's pairs out. MODEL is the model.
 //
-// Arguments: period of `sync`, of `pixel` and of `shift` in ps; the sensor's address and whether its registers have wide
-// ones; registers that must be written before the sensor sends; cycles of `sync` a UART bit; ps to go on after the last
-// word; a file for the screen's bits of that time, a byte a cycle of `shift` (blue, green, red, clock from the lowest
-// pair on). With SCREEN there is one. Standard input: pairs of 32 bits, a word (sim/camera.py) and the period of its clock of pclk in ps.
-// Standard output, a line each: "register ADDRESS VALUE", "byte VALUE", at last "leds VALUE".
+// Arguments: period of `sync`, of `pixel` and of `shift` in ps; the sensor's address and whether its registers have
+// wide ones; transfers to which it is deaf at first; registers that must be written before the sensor sends; cycles of
+// `sync` a UART bit; ps to go on after the last word; a file for the screen's bits of that time, a byte a cycle of
+// `shift` (blue, green, red, clock from the lowest pair on). With SCREEN there is one; with FLASH a flash, at the other
+// end of a socket: an argument more is its number, and in each cycle in which it matters four bytes are sent (cs_n,
+// clk, dq_out, dq_enable) and dq_in is received. Standard input: pairs of 32 bits, a word (sim/camera.py) and the
+// period of its clock of pclk in ps. Standard output, a line each: "register ADDRESS VALUE", "byte VALUE", at last
+// "leds VALUE EVER", those that are lit and those that ever were.
 
 #include MODEL
+
+#include <unistd.h>
 
 #include <cstdio>
 #include <cstdlib>
@@ -15,14 +20,20 @@
 #include "control_slave.h"
 
 int main(int argc, char **argv) {
-    if (argc != 10) return 2;
+#ifdef FLASH
+    if (argc != 12) return 2;
+    const int flash = std::atoi(argv[11]);
+    bool selected = true;
+#else
+    if (argc != 11) return 2;
+#endif
     const uint64_t half[3] = {std::strtoull(argv[1], nullptr, 10) / 2, std::strtoull(argv[2], nullptr, 10) / 2,
                               std::strtoull(argv[3], nullptr, 10) / 2};
-    ControlSlave slave(std::atoi(argv[4]), std::atoi(argv[5]));
-    const size_t wanted = std::atoi(argv[6]);
-    const double bit = std::atof(argv[7]);
-    const uint64_t after = std::strtoull(argv[8], nullptr, 10);
-    std::FILE *screen = std::fopen(argv[9], "wb");
+    ControlSlave slave(std::atoi(argv[4]), std::atoi(argv[5]), std::atoi(argv[6]));
+    const size_t wanted = std::atoi(argv[7]);
+    const double bit = std::atof(argv[8]);
+    const uint64_t after = std::strtoull(argv[9], nullptr, 10);
+    std::FILE *screen = std::fopen(argv[10], "wb");
     if (!screen) return 2;
     cxxrtl_design::p_rasca top;
     // The clocks begin at times that have nothing to do with each other, and the screen's leave reset late.
@@ -30,7 +41,7 @@ int main(int argc, char **argv) {
     bool level[3] = {false, false, false}, pclk = true, pulls = false;
     uint32_t word[2] = {0, 0};
     double sample = -1;
-    unsigned bits = 0, byte = 0;
+    unsigned bits = 0, byte = 0, ever = 0;
     size_t told = 0;
 #ifdef SCREEN
     const uint64_t leaves[3] = {0, 40 * half[1], 90 * half[1]};
@@ -80,8 +91,24 @@ int main(int argc, char **argv) {
             std::fputc(pairs, screen);
         }
 #endif
+#ifdef FLASH
+        if (next == 0 && !rises) {
+            const bool cs_n = top.p_flash____cs__n.get<bool>();
+            // A flash that is not selected has nothing to say, but must learn that it is not.
+            if (!cs_n || selected) {
+                const uint8_t pins[4] = {cs_n, top.p_flash____clk.get<bool>(),
+                                         static_cast<uint8_t>(top.p_flash____dq__out.get<uint32_t>()),
+                                         static_cast<uint8_t>(top.p_flash____dq__enable.get<uint32_t>())};
+                uint8_t levels;
+                if (write(flash, pins, 4) != 4 || read(flash, &levels, 1) != 1) return 4;
+                top.p_flash____dq__in.set<uint32_t>(levels);
+            }
+            selected = !cs_n;
+        }
+#endif
         if (next != 0 || !rises) continue;
         cycle++;
+        ever |= top.p_leds.get<unsigned>();
         const bool scl = !top.p_scl__low.get<bool>();
         const bool sda = !top.p_sda__low.get<bool>();
         pulls = slave.step(scl, sda && !pulls);
@@ -103,6 +130,6 @@ int main(int argc, char **argv) {
             }
         }
     }
-    std::printf("leds %u\n", top.p_leds.get<unsigned>());
+    std::printf("leds %u %u\n", top.p_leds.get<unsigned>(), ever);
     std::fclose(screen);
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,7 @@ from fpga.tmds import BITS, CHANNELS, CLOCK, CONTROL, CYCLES
 from fpga.video import VideoMode
 from rasca_hw.uart import FRACTION
 from sim.compiled_bench import compile_bench
+from sim.flash_model import FlashModel
 
 HARNESS = Path(__file__).with_name("demo.cc")
 PIXEL_PS, SHIFT_PS = 40_000, 8_000
@@ -22,38 +24,66 @@ PIXEL_PS, SHIFT_PS = 40_000, 8_000
 
 @dataclass(frozen=True)
 class Seen:
-    """What came out: registers written, packets, LEDs, and the pairs of bits for a screen, uint8 [cycles]."""
+    """What came out: registers written, packets, LEDs at the end and those that ever were lit, and the pairs of bits
+    for a screen, uint8 [cycles].
+    """
 
     registers: list[tuple[int, int]]
     replies: list[Reply]
     leds: int
+    ever: int
     pairs: NDArray[np.uint8]
 
 
 class DemoPins:
-    """A compiled demo; `folder` is for what it writes."""
+    """A compiled demo; `folder` is for what it writes, `flash` at the pins of one with a loader."""
 
-    def __init__(self, demo: CameraDemo, folder: Path) -> None:
+    def __init__(self, demo: CameraDemo, folder: Path, flash: FlashModel | None = None) -> None:
         self.demo = demo
         self.folder = folder
-        self.program = compile_bench(demo, HARNESS, defines=["SCREEN"] if demo.screen else [])
+        self.flash = flash
+        defines = [*(["SCREEN"] if demo.screen else []), *(["FLASH"] if flash else [])]
+        self.program = compile_bench(demo, HARNESS, defines=defines)
 
-    def run(self, pairs: NDArray[np.uint32], *, device: int, wide: bool, after_us: float) -> Seen:
-        """The sensor sends `pairs` (:func:`sim.pins.stream`) once it is configured; the bits are of the time behind."""
+    def run(self, pairs: NDArray[np.uint32], *, device: int, wide: bool, after_us: float, deaf: int = 0) -> Seen:
+        """The sensor is `deaf` to so many transfers, and sends `pairs` (:func:`sim.pins.stream`) once it is configured;
+        the bits are of the time behind.
+        """
         demo = self.demo
         sequence = demo.sequence
         registers = sum(not write.pause for write in sequence.writes)
-        numbers = [round(1e12 / demo.clock_hz), PIXEL_PS, SHIFT_PS, device, int(wide), registers]
+        numbers = [round(1e12 / demo.clock_hz), PIXEL_PS, SHIFT_PS, device, int(wide), deaf, registers]
         command = [self.program, *numbers, demo.time / FRACTION, round(after_us * 1e6), self.folder / "bits"]
-        done = subprocess.run([str(c) for c in command], input=pairs.tobytes(), capture_output=True, check=True)
-        lines = [line.split() for line in done.stdout.decode().splitlines()]
+        lines = [line.split() for line in self._call([str(c) for c in command], pairs.tobytes()).splitlines()]
         raw = bytes(int(line[1]) for line in lines if line[0] == "byte")
         return Seen(
             registers=[(int(line[1]), int(line[2])) for line in lines if line[0] == "register"],
             replies=ReplyReader().feed(raw),
             leds=int(lines[-1][1]),
+            ever=int(lines[-1][2]),
             pairs=np.fromfile(self.folder / "bits", np.uint8),
         )
+
+    def _call(self, command: list[str], given: bytes) -> str:
+        """Runs the program, and answers for the flash meanwhile; what it printed."""
+        if not self.flash:
+            return subprocess.run(command, input=given, capture_output=True, check=True).stdout.decode()
+        words, printed = self.folder / "words", self.folder / "printed"
+        words.write_bytes(given)
+        ours, theirs = socket.socketpair()
+        with ours, words.open("rb") as source, printed.open("wb") as sink:
+            with theirs:
+                command.append(str(theirs.fileno()))
+                program = subprocess.Popen(command, stdin=source, stdout=sink, pass_fds=[theirs.fileno()])
+            with program:
+                try:
+                    while pins := ours.recv(4):
+                        ours.send(bytes([self.flash.step(*pins)]))
+                except BaseException:
+                    program.kill()
+                    raise
+        assert program.returncode == 0
+        return printed.read_text()
 
 
 def symbols(pairs: NDArray[np.uint8]) -> NDArray[np.int64]:

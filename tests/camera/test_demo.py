@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import count
 from math import exp
 from pathlib import Path
@@ -20,7 +21,22 @@ from amaranth.sim import Simulator
 from fpga.bars import Bars
 from fpga.bitstream import camera_demo_for
 from fpga.boards import board
-from fpga.camera_demo import BLINK, BROKEN, IDENTITY_EVERY, LEDS, LOADED, LOST, NO_PERSON, PERSON, CameraDemo
+from fpga.camera_demo import (
+    ANSWERS,
+    BLINK,
+    BROKEN,
+    CONFIGURED,
+    IDENTITY_EVERY,
+    LEDS,
+    LOADED,
+    LOST,
+    MARKED,
+    NO_PERSON,
+    PERSON,
+    SILENT,
+    CameraDemo,
+)
+from fpga.flash_image import programming_image
 from fpga.host import BoardError
 from fpga.protocol import FAULT, IDENTITY, Fault, Identity, Kind, result
 from fpga.screen import GREEN, MARGIN, RED, TRACK, ZOOM, Screen
@@ -40,12 +56,14 @@ from rtl_gen.realtime import RealTimeError
 from rtl_gen.sensor import WAIT, SensorError, load_sensor
 from rtl_gen.target import load_target
 from sim.camera import Image, Window, seen
+from sim.flash_model import FlashModel
 from sim.pins import stream
 from tests.camera.demo_pins import DemoPins, decode, picture, symbols
 from tests.camera.small import front_end, photo, small
 from tests.camera.test_system import MODELS, expected, logits, sent, tiny
 from tests.fpga.board_model import packet
 from tests.fpga.stub import Loaded
+from tests.fpga.test_demo import without_weights
 
 SENSOR, WINDOW = small("ov7670-qvga", 36, 24, 10), Window(2, 3, 1, 32, 20)
 MODE = VideoMode((72, 5, 9, 7), (48, 2, 2, 4))
@@ -54,6 +72,8 @@ PHOTOS = Path(skimage.__file__).parent / "data"
 CLOCK_MHZ = 79.3
 """Its edges and those of the screen's clock meet in every phase."""
 BAUD, BUS = 8e6, 2.5e6
+UP5K_GAP = 100
+"""Clocks behind each line: of the time of a step of the tiny network an UP5K then has a third to spare."""
 WRITES = [Write(0x12, 0x80), Write(0, 3, pause=True), Write(0x40, 0xD0), Write(0x15, 0)]
 
 
@@ -85,7 +105,9 @@ def screen(image: Image, margins: list[int], scale: float) -> Image:
 
 
 def test_pins_to_uart_and_screen(tmp_path: Any) -> None:
-    """Registers are written; three frames in a row give the integer model's answers; the screen shows the last one."""
+    """Registers are written, though the sensor is deaf until the second try of the second sequence; three frames in a
+    row give the integer model's answers; the screen shows the last one.
+    """
     made = tiny()
     model = made.model
     scale = float(np.float32(model.scales["classifier.output"]))
@@ -99,14 +121,16 @@ def test_pins_to_uart_and_screen(tmp_path: Any) -> None:
         clock_hz=CLOCK_MHZ * 1e6,
         pclk_mhz=SENSOR.pclk_mhz,
         baud=BAUD,
+        timeout_s=2e-5,
         screen=Screen(front.crop, steps=made.params.steps, levels=LEVELS, mode=MODE),
     )
     images = [photo(SENSOR, i) for i in range(3)]
     pins = stream(sent(SENSOR, images), round(1e6 / SENSOR.pclk_mhz))
     frame_us = sum(MODE.horizontal) * sum(MODE.vertical) / 25
-    found = DemoPins(demo, tmp_path).run(pins, device=0x21, wide=False, after_us=2.2 * frame_us + 100)
+    found = DemoPins(demo, tmp_path).run(pins, device=0x21, wide=False, after_us=2.2 * frame_us + 100, deaf=5)
 
     assert found.registers == [(w.address, w.value) for w in WRITES if not w.pause]
+    assert found.ever >> SILENT & 1
     first, *results = found.replies
     assert first.kind == Kind.IDENTITY
     assert Identity.from_values(first.values) == identity
@@ -116,7 +140,8 @@ def test_pins_to_uart_and_screen(tmp_path: Any) -> None:
     assert [r.values["class"] for r in results] == [int(np.argmax(a)) for a in answers]
     person = int(answers[-1][1] > answers[-1][0])
     # Three results; the registers are written.
-    assert found.leds & ~(1 << BLINK) == person << PERSON | (1 - person) << NO_PERSON | 1 << 2 | 1 << 3 | 1 << LOADED
+    lit = person << PERSON | (1 - person) << NO_PERSON | 1 << ANSWERS | 1 << CONFIGURED | 1 << LOADED
+    assert found.leds & ~(1 << BLINK) == lit
 
     last = seen(SENSOR, images[-1])
     margins = margins_of(model, WINDOW.apply(last))
@@ -195,6 +220,47 @@ def test_weights_that_come_late(tmp_path: Any) -> None:
 
 
 @pytest.mark.slow
+def test_up5k(tmp_path: Any) -> None:
+    """The demo of the UP5K's boards as it is built, but for a tiny network and a small picture: registers of the
+    board's sensor, weights from flash, the answers on the UART. All that the accelerator knows comes from flash.
+    """
+    chosen = board("icebreaker")
+    camera, target = chosen.camera, load_target(chosen.target)
+    assert camera is not None
+    model = tiny().model
+    whole = load_sensor(camera.sensor)
+    sensor = replace(small(camera.sensor, 36, 24, UP5K_GAP), registers=whole.registers)
+    sensor = sensor.at(camera.xclk_mhz(camera.clock_mhz))
+    options: dict[str, Any] = {"clock_hz": camera.clock_mhz * 1e6, "baud": chosen.baud, "timeout_s": 5e-3}
+    known, weights, _ = camera_demo_for(model, target, sensor, quad=chosen.quad, **options)
+    demo = CameraDemo(
+        known.front_end,
+        known.sequence,
+        Accelerator(without_weights(known.core.accelerator.params)),
+        known.identity,
+        pclk_mhz=sensor.pclk_mhz,
+        loader=known.core.loader,
+        **options,
+    )
+    images = [photo(sensor, i) for i in range(3)]
+    flash = FlashModel(programming_image(b"bitstream", weights))
+    pins = stream(sent(sensor, images), round(1e6 / sensor.pclk_mhz))
+    found = DemoPins(demo, tmp_path, flash).run(pins, device=sensor.address, wide=True, after_us=2000)
+
+    assert found.registers == [(r.address, r.value) for r in sensor.registers if r.address != WAIT]
+    first, *results = found.replies
+    assert first.kind == Kind.IDENTITY
+    assert Identity.from_values(first.values) == demo.identity
+    window = Window(**vars(place(sensor, model.config)), width=model.config.width, height=model.config.height)
+    answers = [logits(model, window.apply(seen(sensor, image))) for image in images]
+    assert [(r.values["frame"], r.values["errors"]) for r in results] == [(0, 0), (1, 0), (2, 0)]
+    assert [(r.values["logit0"], r.values["logit1"]) for r in results] == answers
+    assert len(set(answers)) == len(answers)
+    lights = {place for place in range(LEDS) if found.leds >> place & 1}
+    assert {LOADED, CONFIGURED} < lights and not {BROKEN, SILENT, LOST, MARKED} & lights
+
+
+@pytest.mark.slow
 def test_released(tmp_path: Any) -> None:
     """The ULX3S' demo with released-105x120, without its screen: the sensor's own registers, size and timing, a
     photo of a person and one of a cat, pins to UART.
@@ -204,7 +270,8 @@ def test_released(tmp_path: Any) -> None:
     assert camera is not None
     model = Int8Model.load(MODELS / "released-105x120.int8")
     sensor = load_sensor(camera.sensor).at(camera.xclk_mhz(camera.clock_mhz))
-    demo, _, standing = camera_demo_for(model, load_target(chosen.target), sensor, clock_hz=camera.clock_mhz * 1e6)
+    clock_hz = camera.clock_mhz * 1e6
+    demo, _, standing = camera_demo_for(model, load_target(chosen.target), sensor, clock_hz=clock_hz, timeout_s=1e-4)
     photos = [load_image(PHOTOS / name, sensor.height, sensor.width) for name in ("camera.png", "chelsea.png")]
     pins = stream(sent(sensor, photos), round(1e6 / sensor.pclk_mhz))
     after_us = 500 + standing["latency"]["us"]

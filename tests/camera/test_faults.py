@@ -140,16 +140,34 @@ def test_as_written(written: list[tuple[int, int]], fine: bool) -> None:
 def test_judge() -> None:
     """What is wrong is called wrong."""
     images = [photo(SMALL, i) for i in range(5)]
-    case = draw(SMALL, images, 1, 0, ["missing line"])
-    first, last = (SMALL_WINDOW.apply(image).tobytes() for image in case.images)
-    good, end = (0, first), (0, last)
 
-    def said(*results: tuple[int, bytes]) -> str:
-        return judge(case, SMALL_WINDOW, results, lambda image: image.tobytes())
+    def judged(kind: str, *results: tuple[int, bytes | str]) -> str:
+        """A good frame's picture by its place: "first", "sent" or "then" between them, "last"."""
+        case = draw(SMALL, images, 1, 1, [kind])
+        names = dict(zip(("sent", "then"), case.between, strict=False))
+        names |= dict(zip(("first", "last"), case.images, strict=True))
+        answers = {name: SMALL_WINDOW.apply(image).tobytes() for name, image in names.items()}
+        given = [(flags, answers.get(str(of), b"other")) for flags, of in results]
+        return judge(case, SMALL_WINDOW, given, lambda image: image.tobytes())
 
-    assert said(good, (4, b""), end) == "marked"
-    assert said(good, end) == "not marked"
-    assert "wrong" in said(good, (0, b"other"), end)
-    assert "behind" in said(good, (4, b""), (1, last))
-    assert "before" in said((4, b""), end)
-    assert said() == "no result"
+    first, sent, then, last, marked, other = (0, "first"), (0, "sent"), (0, "then"), (0, "last"), (4, ""), (0, "other")
+    assert judged("missing line", first, marked, last) == "marked"
+    assert "0 results" in judged("missing line", first, last)
+    assert "2 results" in judged("missing line", first, marked, marked, last)
+    assert judged("vsync in mid-frame", first, marked, marked, last) == "marked"
+    for stale in (first, last, other):
+        assert "wrong" in judged("missing line", first, stale, last)
+        assert "wrong" in judged("stuck data", first, stale, last)
+    assert "behind" in judged("missing line", first, marked, (1, "last"))
+    assert "behind" in judged("missing line", first, marked, first)
+    assert "before" in judged("missing line", marked, last)
+    assert judged("missing line") == "no result"
+    assert judged("stuck data", first, sent, last) == "exact"
+    assert judged("stuck data", first, marked, last) == "marked without need"
+    assert judged("reset", first, last) == judged("reset", first, sent, last) == "exact"
+    assert "before" in judged("reset", last)
+    assert judged("results unread", first, sent, then, last) == "exact"
+    assert judged("results unread", first, sent, marked, last) == "marked"
+    assert "wrong" in judged("results unread", first, then, sent, last)
+    assert "wrong" in judged("results unread", first, sent, sent, last)
+    assert "behind" in judged("results unread", first, sent, then)

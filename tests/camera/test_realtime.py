@@ -10,6 +10,7 @@ import pytest
 
 from rasca_nn.int8_file import Int8Model
 from rtl_gen.build import build
+from rtl_gen.camera import Placement, place
 from rtl_gen.realtime import CLOCK_MHZ as CLOCKS
 from rtl_gen.realtime import RealTime, RealTimeError, keep_up, real_time
 from rtl_gen.sensor import Sensor, load_sensor, sensor_names
@@ -27,16 +28,16 @@ def sensor(gap: int) -> Sensor:
     return replace(small("hm01b0-8bit", 36, 22, gap), pclk_mhz=32, name=f"gap {gap}")
 
 
-PLACE = {"left": WINDOW.left, "top": WINDOW.top, "factor": WINDOW.factor}
+PLACE = Placement(WINDOW.left, WINDOW.top, WINDOW.factor)
 
 
 def judged(gap: int, rule: bool = False, clock_mhz: float = CLOCK_MHZ) -> RealTime:
-    return real_time(tiny(), sensor(gap), **PLACE, clock_mhz=clock_mhz, depth=DEPTH, rule=rule)
+    return real_time(tiny(), sensor(gap), PLACE, clock_mhz=clock_mhz, depth=DEPTH, rule=rule)
 
 
 def keeps_up(gap: int, clock_mhz: float = CLOCK_MHZ) -> RealTime:
     """Raises RealTimeError."""
-    return keep_up(tiny(), sensor(gap), **PLACE, clock_mhz=clock_mhz, depth=DEPTH)
+    return keep_up(tiny(), sensor(gap), PLACE, clock_mhz=clock_mhz, depth=DEPTH)
 
 
 def tightest() -> int:
@@ -73,12 +74,12 @@ def test_no_remedy() -> None:
     """A sensor for which no clock is fast enough, one whose pixels come too fast outside the window, odd clocks."""
     for clock_mhz, remedy in ((20, "a slower pclk"), (1000, "a larger array, more line_rows")):
         with pytest.raises(RealTimeError, match=f"; use {remedy}"):
-            keep_up(tiny(), replace(sensor(1), pclk_mhz=500), **PLACE, clock_mhz=clock_mhz, depth=DEPTH)
+            keep_up(tiny(), replace(sensor(1), pclk_mhz=500), PLACE, clock_mhz=clock_mhz, depth=DEPTH)
     wide = replace(sensor(1), width=36 * 100, line_clocks=36 * 500, pclk_mhz=40)
     with pytest.raises(
         RealTimeError, match=r"a pixel in 0\.95 cycles at 38 MHz.*; use a clock of 40 MHz or more, or a"
     ):
-        keep_up(tiny(), wide, **PLACE, clock_mhz=38, depth=1024)
+        keep_up(tiny(), wide, PLACE, clock_mhz=38, depth=1024)
     for clock_mhz in (0, 0.5, 1e-12, -80, 1001, float("nan"), float("inf")):
         with pytest.raises(RealTimeError, match=f"must be {CLOCKS[0]} to {CLOCKS[1]} MHz, not "):
             judged(80, clock_mhz=clock_mhz)
@@ -97,9 +98,24 @@ def test_sensors(name: str, factor: int, model: str) -> None:
     """The built-in sensors before the demo's accelerator, with early termination or without."""
     made = build(Int8Model.load(MODELS / f"{model}.int8"), load_target("ecp5-85f"))
     for rule in (False, True):
-        found = keep_up(made, load_sensor(name), left=8, top=8, factor=factor, rule=rule)
+        found = keep_up(made, load_sensor(name), Placement(8, 8, factor), rule=rule)
         assert found.margin > 0
         assert found.waiting == 0
+
+
+def test_up5k() -> None:
+    """At the boards' 24 MHz the demo's mode of the sensor is kept up with, and that with the shortest lines refused."""
+    made = build(Int8Model.load(MODELS / "released-105x120.int8"), load_target("up5k"))
+
+    def standing(name: str) -> RealTime:
+        chosen = load_sensor(name)
+        return keep_up(made, chosen, place(chosen, made.model.config), clock_mhz=24)
+
+    assert 0 < standing("hm01b0-qvga-8bit-27fps").margin < 5
+    with pytest.raises(
+        RealTimeError, match=r"at 24 MHz, .* % more than the 15040 in which hm01b0-qvga-8bit sends its rows"
+    ):
+        standing("hm01b0-qvga-8bit")
 
 
 @pytest.mark.slow

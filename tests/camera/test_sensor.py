@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from rtl_gen.camera import register_sequence
-from rtl_gen.sensor import BUILT_IN, SensorError, load_sensor
+from rtl_gen.sensor import BUILT_IN, Register, SensorError, load_sensor
 
 TABLE = "[ov7670-qvga]" + BUILT_IN.read_text().split("[ov7670-qvga]")[1].split("[hm01b0-8bit]")[0]
 REGISTERS = "registers = ["
@@ -73,6 +73,24 @@ def test_refused(tmp_path: Path, values: dict[str, Any], message: str) -> None:
 def test_refused_files(tmp_path: Path, text: str, message: str) -> None:
     with pytest.raises(SensorError, match=message):
         load(tmp_path, text)
+
+
+def test_like(tmp_path: Path) -> None:
+    """A sensor like a built-in one but for some keys and registers."""
+    whole = load_sensor("hm01b0-qvga-8bit")
+    made = load(tmp_path, '[mine]\nlike = "hm01b0-qvga-8bit"\nwidth = 300\nregisters = [[0x3059, 1, "lines"]]')
+    assert (made.name, made.width, made.height) == ("mine", 300, whole.height)
+    changed = [(old, new) for old, new in zip(whole.registers, made.registers, strict=True) if old != new]
+    assert [(old.address, new) for old, new in changed] == [(0x3059, Register(0x3059, 1, "lines"))]
+    for key, message in (
+        ('like = "hm01b0"', "unknown sensor 'hm01b0'; nearest is 'hm01b0-"),
+        ("like = []", "unknown sensor '"),
+        ('like = "hm01b0-8bit"\nregisters = [[0x0100, 1, ""]]', "hm01b0-8bit does not have register 0x100 once"),
+        ('like = "hm01b0-8bit"\nregisters = [[1]]', "register 0 must be"),
+        ('like = "hm01b0-8bit"\nwidht = 1', "unknown key 'widht'"),
+    ):
+        with pytest.raises(SensorError, match=f"sensor mine: .*{message}"):
+            load(tmp_path, f"[mine]\n{key}")
 
 
 def test_no_file(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,8 @@ import skimage
 from rasca_nn.config import preset
 from rasca_nn.random_model import random_int8_model
 from rtl_gen import cli
-from rtl_gen.sensor import BUILT_IN
+from rtl_gen.generate import load_camera
+from rtl_gen.sensor import BUILT_IN, load_sensor
 from sim.campaign import MODEL_SEED
 
 PHOTOS = [str(Path(skimage.__file__).parent / "data" / name) for name in ("astronaut.png", "chelsea.png", "coffee.png")]
@@ -30,11 +32,9 @@ def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def generate(work: Path, out: Path, *more: str) -> int:
-    sensor = str(work / "sensor.toml")
-    return cli.main(
-        ["generate", str(work / "tiny.int8"), "--target", "small", "--sensor", sensor, "-o", str(out), *more]
-    )
+def generate(work: Path, out: Path, *more: str, model: Path | None = None) -> int:
+    sensor, given = str(work / "sensor.toml"), str(model or work / "tiny.int8")
+    return cli.main(["generate", given, "--target", "small", "--sensor", sensor, "-o", str(out), *more])
 
 
 def error_line(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
@@ -55,6 +55,14 @@ def test_margin(work: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     assert found["window"] == {"left": 2, "top": 1, "factor": 1}
     assert found["group_cycles"] == 5 * 60 * 40 // 6
     assert found["margin_percent"] == round(100 * (1 - found["step_cycles"] / found["group_cycles"]), 2)
+    text = (tmp_path / "made" / "rasca_camera.v").read_text()
+    assert "module rasca_camera(" in text
+    assert set(re.findall(r"^  input (?:\[7:0\] )?(pclk|href|vsync|data);", text, re.M)) == {
+        "pclk",
+        "href",
+        "vsync",
+        "data",
+    }
     assert found["latency"]["rows"] == round(found["latency"]["cycles"] / 400, 2)
 
 
@@ -83,6 +91,29 @@ def test_refused_photos(work: Path, tmp_path: Path, capsys: pytest.CaptureFixtur
     assert "must be 1 to 1000 MHz, not 0" in error_line(capsys, *arguments, PHOTOS[0], "--clock", "0")
 
 
+def test_changed_folder(work: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The folder's sensor is its own, also where a built-in one has its name; what was changed by hand is one line."""
+    out = tmp_path / "made"
+    table = (work / "sensor.toml").read_text().replace("[small]", "[ov7670-qvga]")
+    (tmp_path / "sensor.toml").write_text(table)
+    assert generate(tmp_path, out, "--clock", "40", model=work / "tiny.int8") == 0
+    loaded = load_camera(out)
+    assert loaded == (load_sensor(str(tmp_path / "sensor.toml")), 40)
+    manifest, text = json.loads((out / "manifest.json").read_text()), (out / "rasca_camera.v").read_text()
+    for camera in (None, {}, {"clock_mhz": None}, {"clock_mhz": "fast"}, []):
+        (out / "manifest.json").write_text(json.dumps(manifest | {"camera": camera}))
+        assert "manifest.json or sensor.json was changed" in error_line(capsys, "camera", str(out), PHOTOS[0])
+    (out / "manifest.json").write_text(json.dumps(manifest))
+    for table, message in (("", "was changed"), ("[]", "must be a table with a name"), ('{"name": "a"}', "is missing")):
+        (out / "sensor.json").write_text(table)
+        assert message in error_line(capsys, "camera", str(out), PHOTOS[0])
+    (out / "rasca_camera.v").write_text("")
+    assert "rasca_camera.v was changed after it was generated" in error_line(capsys, "camera", str(out), PHOTOS[0])
+    (out / "rasca_camera.v").write_text(text)
+    (out / "sensor.json").unlink()
+    assert "manifest.json or sensor.json was changed or removed" in error_line(capsys, "camera", str(out), PHOTOS[0])
+
+
 def test_refused_arguments(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "--cases must be 1 or more, not 0" in error_line(capsys, "faults", "--cases", "0")
     assert "--jobs must be 1 or more" in error_line(capsys, "faults", "--jobs", "0")
@@ -92,11 +123,12 @@ def test_refused_arguments(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
 
 @pytest.mark.slow
 def test_camera(work: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Three photos in a row without a gap equal the integer model; the latency is the one that was computed."""
+    """Three photos in a row without a gap equal the integer model; the latency is the one that was computed. The sensor
+    is the one that the folder was made for.
+    """
     assert generate(work, tmp_path / "made") == 0
     capsys.readouterr()
-    sensor = str(work / "sensor.toml")
-    arguments = ["camera", str(tmp_path / "made"), *PHOTOS, "--sensor", sensor, "--jitter", "0", "--json"]
+    arguments = ["camera", str(tmp_path / "made"), *PHOTOS, "--jitter", "0", "--json"]
     assert cli.main(arguments) == 0
     found = json.loads(capsys.readouterr().out)
     assert [(frame["errors"], frame["logits"]) for frame in found["frames"]] == [
@@ -104,6 +136,7 @@ def test_camera(work: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     ]
     assert len({tuple(frame["logits"]) for frame in found["frames"]}) == 3
     assert not found["overflow"]
+    assert found["sensor"] == "small"
     for frame in found["frames"]:
         assert frame["latency_cycles"] <= found["real_time"]["latency"]["cycles"]
         assert frame["from_last_pixel_cycles"] > frame["latency_cycles"]

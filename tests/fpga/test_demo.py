@@ -16,6 +16,7 @@ from fpga.flash_image import programming_image, weight_image
 from fpga.protocol import Fault, Identity, Kind, request
 from rasca_hw.accelerator import Accelerator
 from rasca_hw.boot import BootLoader
+from rasca_hw.params import AcceleratorParams
 from rasca_nn import integer
 from rasca_nn.config import preset
 from rasca_nn.data import load_image
@@ -124,6 +125,18 @@ def test_weights_come_from_flash(tmp_path):
     assert (reply.values["frame"], reply.values["errors"]) == (2, 0)
 
 
+def without_weights(params: AcceleratorParams) -> AcceleratorParams:
+    """One engine, with zeros instead of what a loader brings."""
+    (engine,) = params.engines
+    empty = replace(
+        engine,
+        weights=((0,) * len(engine.weights[0]),),
+        biases=(((0, 0),) * len(engine.biases[0]),),
+        tables=tuple((0,) * len(table) for table in engine.tables),
+    )
+    return replace(params, engines=(empty,))
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["tiny", *SHIPPED])
 def test_boot_and_answer(name, tmp_path):
@@ -131,14 +144,7 @@ def test_boot_and_answer(name, tmp_path):
     shipped = name in SHIPPED
     model = Int8Model.load(MODELS / f"{name}.int8") if shipped else random_int8_model(preset(name), seed=4)
     made = build(model, load_target("up5k"))
-    (engine,) = made.params.engines
-    empty = replace(
-        engine,
-        weights=((0,) * len(engine.weights[0]),),
-        biases=(((0, 0),) * len(engine.biases[0]),),
-        tables=tuple((0,) * len(table) for table in engine.tables),
-    )
-    params = replace(made.params, engines=(empty,))
+    params = without_weights(made.params)
     known, weights = demo_for(model, load_target("up5k"), clock_hz=CLOCK_HZ, baud=BAUD, quad=True)
     loader = BootLoader(model_hash=params.model_hash, words=len(made.image), quad=True)
     demo = Demo(Accelerator(params), known.bridge.identity, clock_hz=CLOCK_HZ, baud=BAUD, timeout_s=1e-4, loader=loader)
