@@ -14,6 +14,9 @@ from fractions import Fraction
 from math import ceil, floor
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from rasca_hw.camera.dvp import DEPTH
 from rasca_hw.lines import COLOURS
 from rasca_nn.errors import RascaError
@@ -24,6 +27,12 @@ from rtl_gen.sensor import Sensor
 
 CROSSING = 6
 """Cycles from the clock of pclk in which a pixel is complete to its first possible cycle at the crop's output."""
+RETURN = 4
+"""Cycles and two clocks of pclk before an event's own cycle: what has left the FIFO by then is seen by its writer,
+whatever the phase of the two clocks.
+"""
+ROUNDING = 1e-6
+"""Of a clock's cycle: one that falls on a cycle's edge belongs to it."""
 FRAMES = 4
 """Frames in a row that are looked at: what one leaves over, the next one meets."""
 CLOCK_MHZ = (1, 1000)
@@ -42,7 +51,8 @@ class RealTime:
     step_cycles : cycles a step takes in a stream without pauses, rounded up.
     margin : share of the group's time that is left, in per cent; negative where only the blanking makes up for it.
     pixel_cycles : cycles in which the sensor sends a pixel; the crop takes one a cycle.
-    waiting, depth : the most events that wait in the FIFO, and its places, of which half may be taken.
+    waiting, depth : the most places of the FIFO that are taken when an event comes, those of events on their way
+        through it included, and how many may be.
     latency : cycles from the end of the last row's line to the result.
     """
 
@@ -68,55 +78,90 @@ class RealTime:
 
     @property
     def fits(self) -> bool:
-        # Half: the count is some too low where the crop is slower than the sensor, see docs/camera.md.
-        return self.pixel_cycles >= 1 and self.waiting <= self.depth // 2
+        return self.pixel_cycles >= 1 and self.waiting <= self.depth
 
 
 class _SensorLines(Lines):
-    """The row interface behind a sensor; `waits` are the most cycles that a pixel of each row waited before it was
-    taken.
+    """The row interface behind a sensor: every event of the sensor on its way through the FIFO and the crop.
+
+    The crop takes an event a cycle, and the next one `COLOURS` cycles after one that made it give a pixel; the first
+    pixel of a row also waits for a place in the line buffer.
     """
 
     def __init__(self, build: Build, sensor: Sensor, where: Placement, ratio: Fraction) -> None:
         super().__init__(build, 0)
         self.sensor = sensor
-        self.ratio = ratio
+        self.ratio = float(ratio)
         self.where = where
-        self.width = build.params.width
-        self.waits: list[int] = []
-
-    def cycle(self, clocks: int) -> int:
-        """The cycle after so many clocks of pclk."""
-        return ceil(clocks * self.ratio) + CROSSING
+        self.columns = where.left + where.factor * np.arange(1, build.params.width) - 1
+        # Rows that fill no group come behind the last used one, which is then no frame's last.
+        self.cut = build.model.config.height > self.used_rows
+        self.line = 0
+        self.come: list[NDArray[np.int64]] = []
+        self.left: list[NDArray[np.int64]] = []
 
     def row(self, index: int) -> int:
         """First cycle in which row `index`, counted over all frames, is available."""
-        sensor = self.sensor
-        pixel = sensor.format.value.clocks
-        # The crop takes no event while a pixel waits behind it, and of those in a box only the last one makes a pixel.
-        where = self.where
-        least = COLOURS + where.factor - 1
-        slower = least - where.factor * pixel * self.ratio
+        sensor, where = self.sensor, self.where
         while len(self.complete) <= index:
             row = len(self.complete)
             frame, line = divmod(row, self.used_rows)
-            line = where.top + (line + 1) * where.factor - 1
-            start = sensor.blank_clocks + sensor.before_clocks + frame * sensor.frame_clocks
-            start += line * sensor.line_clocks
-            begins = self.cycle(start + (where.left + where.factor) * pixel)
             free = self.freed[row - self.capacity] if row >= self.capacity else 0
-            taken = max(begins, free, self.complete[-1] if row else 0)
-            self.waits.append(taken - begins + max(0, ceil((self.width - 1) * slower)))
-            if row % self.used_rows == 0:
-                self.first_pixel.append(taken)
-            last = (row + 1) % self.used_rows == 0
-            # The last pixel is held until its line has ended, and that of a frame until the sensor's frame has.
-            ends = (frame + 1) * sensor.frame_clocks if last else start + sensor.width * pixel
-            there = max(self.cycle(ends), taken + (self.width - 1) * least)
+            start = frame * sensor.frame_clocks + sensor.blank_clocks + sensor.before_clocks
+            last = line == self.used_rows - 1
+            held = last and not self.cut
+            until = where.top + (line + 1) * where.factor
+            for y in range(self.line, until):
+                box_ends = y == until - 1
+                there, first = self._line(start + y * sensor.line_clocks, box_ends, box_ends and not held, free)
+            self.line = until
+            if line == 0:
+                self.first_pixel.append(first)
             if last:
+                for y in range(until, sensor.height):
+                    self._line(start + y * sensor.line_clocks, False, False, 0)
+                ended, _ = self._take(np.array([(frame + 1) * sensor.frame_clocks]), np.array([held]), 0)
+                there = ended if held else there
                 self.ended.append(there)
+                self.line = 0
             self.complete.append(there + COLOURS)
         return self.complete[index]
+
+    def _line(self, start: int, row: bool, ends: bool, free: int) -> tuple[int, int]:
+        """A line whose first clock is `start`: its pixels, and its end, which gives the one held back if it `ends` the
+        row. Returns the cycles of its last event and of the first pixel given.
+        """
+        clocks = start + self.sensor.format.value.clocks * np.arange(1, self.sensor.width + 2)
+        clocks[-1] = clocks[-2]
+        given = np.zeros(len(clocks), bool)
+        if row:
+            given[self.columns] = True
+        given[-1] = ends
+        return self._take(clocks, given, free)
+
+    def _take(self, clocks: NDArray[np.int64], given: NDArray[np.bool_], free: int) -> tuple[int, int]:
+        """Takes events that come in those clocks of pclk, some of which make the crop give a pixel; the first of these
+        is taken in cycle `free` at the soonest. Returns the cycles of the last event and of that pixel.
+        """
+        come = np.ceil(clocks * self.ratio - ROUNDING).astype(np.int64) + CROSSING
+        steps = np.where(given, COLOURS, 1)
+        least = np.cumsum(steps) - steps
+        taken = least + np.maximum.accumulate(np.maximum(come - least, self.time))
+        first = int(np.argmax(given))
+        begins = max(int(taken[first]), free)
+        if given[first]:
+            taken[first + 1 :] = np.maximum(taken[first + 1 :], begins + least[first + 1 :] - least[first])
+        self.come.append(come)
+        self.left.append(taken)
+        last = begins if first == len(taken) - 1 else int(taken[-1])
+        self.time = last + int(steps[-1])
+        return last, begins
+
+    def waiting(self) -> int:
+        """The most places of the FIFO that are taken, as its writer sees it, when an event comes."""
+        come, left = np.concatenate(self.come), np.concatenate(self.left)
+        seen = np.searchsorted(left, come - RETURN - 2 * self.ratio, side="right")
+        return int(np.max(np.arange(len(come)) - seen))
 
 
 def real_time(
@@ -159,7 +204,7 @@ def real_time(
         step_cycles=step,
         margin=float(100 * (1 - step / group)),
         pixel_cycles=float(per_pixel),
-        waiting=ceil(max(lines.waits) / per_pixel),
+        waiting=lines.waiting(),
         depth=depth,
         latency=max(frame.latency for frame in frames),
     )
@@ -202,7 +247,7 @@ def keep_up(
     else:
         too_slow = (
             f"a step takes {found.step_cycles} of the {found.group_cycles} cycles {at_clock} in which "
-            f"{found.sensor} sends its rows, but at times {found.waiting} pixels wait where {found.depth // 2} may"
+            f"{found.sensor} sends its rows, but at times {found.waiting} pixels wait where {found.depth} can"
         )
     if found.pixel_cycles >= 1:
         remedies += ["a larger array", "more line_rows", "a larger FIFO"]

@@ -35,6 +35,12 @@ def judged(gap: int, rule: bool = False, clock_mhz: float = CLOCK_MHZ) -> RealTi
     return real_time(tiny(), sensor(gap), PLACE, clock_mhz=clock_mhz, depth=DEPTH, rule=rule)
 
 
+def faster(factor: int, period: int) -> tuple[Sensor, Placement]:
+    """A sensor whose boxes come faster than the crop takes them, with that period of pclk in picoseconds."""
+    made = small("hm01b0-8bit", 36 * factor, 22 * factor, 80)
+    return replace(made, pclk_mhz=1e6 / period), Placement(2, 1, factor)
+
+
 def keeps_up(gap: int, clock_mhz: float = CLOCK_MHZ) -> RealTime:
     """Raises RealTimeError."""
     return keep_up(tiny(), sensor(gap), PLACE, clock_mhz=clock_mhz, depth=DEPTH)
@@ -100,7 +106,8 @@ def test_sensors(name: str, factor: int, model: str) -> None:
     for rule in (False, True):
         found = keep_up(made, load_sensor(name), Placement(8, 8, factor), rule=rule)
         assert found.margin > 0
-        assert found.waiting == 0
+        # Those on their way through the FIFO.
+        assert found.waiting <= 5
 
 
 def test_up5k() -> None:
@@ -133,3 +140,29 @@ def test_line_is_right() -> None:
             assert [r.logits for r in run.results] == expected(tiny(), tight, WINDOW, images)
         else:
             assert any(errors)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("factor", [2, 4])
+def test_line_of_boxes_is_right(factor: int) -> None:
+    """Where a row's end waits longest: the fastest accepted pclk loses nothing, one 3 % faster does.
+
+    The line is drawn for the worst phase of the two clocks, of which a simulation has one.
+    """
+
+    def fits(period: int) -> bool:
+        return real_time(tiny(), *faster(factor, period), clock_mhz=CLOCK_MHZ, depth=DEPTH).fits
+
+    step = 50
+    slowest = bisect_left(range(15_000, 30_000, step), True, key=fits)
+    period = 15_000 + step * slowest
+    assert slowest > 0 and not fits(period - step)
+    chosen, where = faster(factor, period)
+    window = Window(where.left, where.top, factor, 32, 20)
+    images = [photo(chosen, i) for i in range(3)]
+    machine = simulator(tiny(), chosen, window, depth=DEPTH)
+    run = machine.run(stream(sent(chosen, images), period))
+    assert not run.overflow and [r.errors for r in run.results] == [0] * 3
+    assert [r.logits for r in run.results] == expected(tiny(), chosen, window, images)
+    run = machine.run(stream(sent(chosen, images), round(period * 0.97)))
+    assert run.overflow and any(r.errors for r in run.results)
