@@ -11,6 +11,7 @@ import json
 import re
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -29,6 +30,9 @@ SEED = 1
 STEPS = 4
 PROGRAMMING_IMAGE = "flash.bin"
 """Bitstream and weights."""
+REPORT = "report.json"
+OURS = re.compile(r"top\.\w+|(yosys|nextpnr)\.(log|json)|report\.json|flash\.bin")
+"""Names of the files in a finished folder."""
 
 
 class BuildError(RascaError):
@@ -79,7 +83,7 @@ def build(
     demo : see :mod:`fpga.demo` and :mod:`fpga.camera_demo`.
     board, clock_mhz : where it goes and how fast its domain `sync` must be.
     top : puts it on the pins; the board's own by default.
-    out : folder to make; one that exists is replaced, but only after success.
+    out : folder to make; one that this made is replaced, but only after success.
     seed : of the placer.
     steps : told of the progress.
     weights : image that goes into the board's flash; flash.bin then holds it behind the bitstream.
@@ -89,10 +93,15 @@ def build(
     Raises
     ------
     BuildError
-        If a tool fails or the clock is not reached; its log stays beside `out`.
+        If a tool fails or the clock is not reached; its log stays beside `out`. If `out` is or holds something else.
     ToolMissing
         If a tool is not there.
     """
+    if out.exists() and not (out / REPORT).is_file():
+        raise BuildError(f"{out} exists and was not made by rasca bitstream; give another folder or remove it")
+    foreign = [path.name for path in out.iterdir() if not OURS.fullmatch(path.name)] if out.exists() else []
+    if foreign:
+        raise BuildError(f"{out} also holds {min(foreign)}, which would be lost; give another folder or move it away")
     flow = board.flow
     wanted_mhz = flow.wanted_mhz(clock_mhz)
     tools = {name: find(name) for name in ("yosys", flow.nextpnr, flow.pack)}
@@ -100,10 +109,10 @@ def build(
         if tool.bad:
             raise BuildError(f"{name} {tool.version} is {tool.bad}; install another with: {tool.tool.install}")
     steps = steps or Steps(quiet=True)
-    work = out.with_name(out.name + ".partial")
-    shutil.rmtree(work, ignore_errors=True)
-    work.mkdir(parents=True)
-    try:
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}.") as name:
+        work = Path(name) / "made"
+        work.mkdir()
         steps.begin(1, STEPS, "elaboration")
         platform = board.platform()
         plan = platform.prepare((top or board.top)(demo, clock_mhz), "top")
@@ -148,11 +157,11 @@ def build(
                 missed = f"{clock['achieved']:.2f} MHz of {clock['constraint']:g} MHz"
                 raise BuildError(f"timing not met by {name}: {missed}")
         check(report)
-        (work / "report.json").write_text(json.dumps(asdict(report), indent=2) + "\n")
+        (work / REPORT).write_text(json.dumps(asdict(report), indent=2) + "\n")
         (work / "top.json").unlink()
-        _replace(work, out)
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
+        if out.exists():
+            shutil.rmtree(out)
+        work.replace(out)
     return report
 
 
@@ -171,16 +180,6 @@ def _run(command: list[str], work: Path, out: Path, name: str) -> None:
         raise BuildError(f"timing not met: {reached} of {wanted} (log: {kept})")
     errors = re.findall(r"^ERROR: (.*)$", said, re.MULTILINE) or said.strip().splitlines()[-1:] or ["it said nothing"]
     raise BuildError(f"{name} failed with exit status {done.returncode}: {errors[-1]} (log: {kept})")
-
-
-def _replace(work: Path, out: Path) -> None:
-    """Give `work` the name `out`, whatever was there."""
-    old = out.with_name(out.name + ".old")
-    shutil.rmtree(old, ignore_errors=True)
-    if out.exists():
-        out.rename(old)
-    work.rename(out)
-    shutil.rmtree(old, ignore_errors=True)
 
 
 def rows(report: BuildReport, budget: dict[str, Any]) -> list[tuple[str, Any, Any, Any]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import sys
 from collections.abc import Sequence
 from typing import NoReturn
@@ -65,8 +66,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     Returns
     -------
-    Exit status: 0 done; 1 done, and the answer is a failure (mismatch, missing tool); 2 not done; 130 interrupted.
+    Exit status: 0 done; 1 done, and the answer is a failure (mismatch, missing tool); 2 not done; 130 interrupted;
+    143 terminated.
     """
+    before = signal.signal(signal.SIGTERM, _terminate)
     try:
         args = parser().parse_args(arguments)
         return args.call(args) or 0
@@ -80,6 +83,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("rasca: interrupted", file=sys.stderr)
         return 130
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _terminate(*_: object) -> NoReturn:
+    """Ends as an interrupt does: what was begun is taken away, and tools that run are ended."""
+    print("rasca: terminated", file=sys.stderr)
+    raise SystemExit(143)
 
 
 def _one_line(error: Exception) -> str:

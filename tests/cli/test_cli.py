@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import subprocess
 import sys
 
@@ -10,6 +12,7 @@ import pytest
 
 from rasca_nn.config import PRESETS
 from rtl_gen import cli
+from rtl_gen.commands import board
 
 COMMANDS = [
     "presets",
@@ -81,3 +84,21 @@ def test_help_loads_nothing_heavy():
     script = "import sys, rtl_gen.cli as c; c.parser(); print([m for m in ('torch', 'amaranth') if m in sys.modules])"
     said = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert said.stdout.strip() == "[]"
+
+
+def test_terminated(monkeypatch, capsys) -> None:
+    """SIGTERM unwinds, so that what was begun is taken away, and leaves the caller's handler as it was."""
+    undone = []
+
+    def work(args: object) -> None:
+        try:
+            os.kill(os.getpid(), signal.SIGTERM)
+        finally:
+            undone.append(True)
+
+    monkeypatch.setattr(board, "doctor", work)
+    before = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["doctor"])
+    assert (ended.value.code, undone, signal.getsignal(signal.SIGTERM)) == (143, [True], before)
+    assert capsys.readouterr().err == "rasca: terminated\n"

@@ -107,10 +107,27 @@ def test_the_margin_is_kept(tools, tmp_path):
 
 def test_success_replaces_what_was_there(tools, tmp_path):
     out = tmp_path / "out"
-    out.mkdir()
-    (out / "old").touch()
     run(out)
-    assert not (out / "old").exists()
+    (out / "top.old").touch()
+    run(out)
+    assert not (out / "top.old").exists()
+
+
+def test_what_others_made_is_not_replaced(tools, tmp_path):
+    """A folder or file of somebody else, a file of theirs in ours."""
+    own, file = tmp_path / "own", tmp_path / "file"
+    own.mkdir()
+    (own / "precious").touch()
+    file.touch()
+    for out in (own, file):
+        with pytest.raises(BuildError, match="was not made by rasca bitstream"):
+            run(out)
+    out = tmp_path / "out"
+    run(out)
+    (out / "precious").touch()
+    with pytest.raises(BuildError, match="also holds precious, which would be lost"):
+        run(out)
+    assert sorted(path.name for path in tmp_path.rglob("precious")) == ["precious", "precious"]
 
 
 @pytest.mark.parametrize(
@@ -132,8 +149,9 @@ def test_a_failing_tool_leaves_its_log_and_the_old_build(tools, tmp_path, name, 
     with pytest.raises(BuildError, match=message) as failure:
         run(out)
     assert (out / "top.bit").exists()
-    assert not out.with_name("out.partial").exists()
     (log,) = tmp_path.glob("out.*.log")
+    assert {path.name for path in tmp_path.iterdir()} >= {"out", log.name}
+    assert not list(tmp_path.glob(".out*"))
     assert str(log) in str(failure.value)
 
 
