@@ -84,7 +84,7 @@ def _run(
     members: Team,
 ) -> Path:
     kind = QatTrainer if options.qat else Trainer
-    trainer = kind(config, options, _read(data, config, options, cache, members), members)
+    trainer = kind(config, options, _read(data, config, options, cache, members), members, beginning)
     rows, size = list(trainer.data.train.rows), (config.height, config.width)
     out.mkdir(parents=True, exist_ok=True)
     checkpoint = out / "checkpoint.pt"

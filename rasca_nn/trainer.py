@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 import time
 from collections.abc import Callable
@@ -24,12 +25,31 @@ from rasca_nn.torch_file import load_plain
 from rasca_nn.training_data import TrainingData, draw, make_batch
 
 
-class Trainer:
-    """One run: the network, its averaged copy, the optimizer, and the epoch reached."""
+def digest(state: dict[str, Tensor]) -> str:
+    """Of a network's weights."""
+    found = hashlib.sha256()
+    for name, value in state.items():
+        found.update(name.encode() + value.cpu().numpy().tobytes())
+    return found.hexdigest()
 
-    def __init__(self, config: RaScaNetConfig, options: Options, data: TrainingData, team: Team | None = None) -> None:
+
+class Trainer:
+    """One run: the network, its averaged copy, the optimizer, and the epoch reached.
+
+    ``beginning`` is what :meth:`start_from` will be given, if it is: a run that began elsewhere is not gone on with.
+    """
+
+    def __init__(
+        self,
+        config: RaScaNetConfig,
+        options: Options,
+        data: TrainingData,
+        team: Team | None = None,
+        beginning: RaScaNet | None = None,
+    ) -> None:
         torch.manual_seed(options.seed)
         self.config, self.options, self.data = config, options, data
+        self.origin = {"data": data.digest(), "init": digest(beginning.state_dict()) if beginning else ""}
         self.team = team or Team()
         device = self.team.device
         self.model = RaScaNet(config).to(device)
@@ -173,6 +193,7 @@ class Trainer:
         return {
             "config": self.config.to_dict(),
             "options": asdict(self.options),
+            "origin": self.origin,
             "epoch": self.epoch,
             "elapsed": self.seconds(),
             "model": self.model.state_dict(),
@@ -188,10 +209,13 @@ class Trainer:
         partial.replace(path)
 
     def resume(self, path: Path) -> None:
-        """Go on from a checkpoint of the same configuration and options; another is a :class:`TrainError`."""
+        """Go on from a checkpoint of the same configuration, options, data and beginning; another is a
+        :class:`TrainError`.
+        """
         state = load_plain(path)
+        same = {"config": self.config.to_dict(), "options": asdict(self.options), "origin": self.origin}
         try:
-            for key, now in (("config", self.config.to_dict()), ("options", asdict(self.options))):
+            for key, now in same.items():
                 changed = [k for k, v in now.items() if state[key].get(k) != v]
                 if changed:
                     raise TrainError(f"{path}: was made with another {', '.join(changed)}; keep it or start anew")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,6 +31,11 @@ class TrainingData:
     val: Photos
     boxes: NDArray[np.float32]
     known: NDArray[np.bool_]
+
+    def digest(self) -> str:
+        """Of the files' names, labels and boxes: tells one data set from another."""
+        rows = [[(row.file, row.label) for row in photos.rows] for photos in (self.train, self.val)]
+        return hashlib.sha256(repr(rows).encode() + self.boxes.tobytes()).hexdigest()
 
 
 class Batch(NamedTuple):

@@ -52,6 +52,11 @@ def test_a_resumed_run_gives_the_same_weights(folder: Path, tmp_path: Path) -> N
     assert not torch.equal(epochs(other, 1)[key], expected[key])
     with pytest.raises(TrainError, match="was made with another seed; keep it or start anew"):
         other.resume(tmp_path / "c.pt")
+    third, data = start(folder)
+    fewer = replace(data, train=replace(data.train, rows=data.train.rows[1:]))
+    elsewhere = Trainer(third.config, third.options, fewer, beginning=third.averaged())
+    with pytest.raises(TrainError, match="was made with another data, init; keep it or start anew"):
+        elsewhere.resume(tmp_path / "c.pt")
     torch.save({"epoch": 1}, tmp_path / "c.pt")
     with pytest.raises(TrainError, match="is no checkpoint of such a run"):
         other.resume(tmp_path / "c.pt")
