@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,7 @@ def run_camera(
     clock_mhz: float | None = None,
     jitter_share: float = 0.1,
     seed: int = 1,
+    note: Callable[[int, int, str], None] = lambda number, steps, name: None,
 ) -> dict[str, Any]:
     """The report; "ok" where every result equals the integer model's on the same crop, and nothing was lost.
 
@@ -37,12 +38,14 @@ def run_camera(
     ----------
     folder : made by `rasca generate`; `sensor` and `clock_mhz` are its, unless given.
     jitter_share, seed : of pclk's periods.
+    note : told of each step that begins: its number, how many there are, its name.
 
     Raises
     ------
     RascaError
         For a folder, photo or sensor that cannot be used, or an accelerator that does not keep up.
     """
+    note(1, 4, "read folder and photos")
     made = load_generated(folder)
     own, own_clock = load_camera(folder) or (None, made.target.clock_mhz)
     chosen = own if own and sensor is None else load_sensor(sensor or DEFAULT_SENSOR)
@@ -55,9 +58,12 @@ def run_camera(
     photos = [load_image(path, chosen.height, chosen.width) for path in images]
     words = np.concatenate([*(part for photo in photos for part in frame_pins(chosen, photo)), frame_end(chosen)])
     periods = jitter(len(words), 1e6 / chosen.pclk_mhz, jitter_share, np.random.default_rng(seed))
+    note(2, 4, "compile front end and accelerator")
     machine = PinSimulator(front_end(chosen, config, where), made.params, clock_mhz=clock)
+    note(3, 4, "simulate from the sensor's pins")
     run = machine.run(stream(words, periods), after_us=100 + 3 * real_time["latency"]["us"])
 
+    note(4, 4, "run the integer model")
     crops = np.stack([window.apply(seen(chosen, photo)) for photo in photos])
     expected = integer.run(made.model, torch.from_numpy(crops))[-1]["classifier.output"].numpy()
     line_cycles = chosen.line_clocks * clock / chosen.pclk_mhz

@@ -34,6 +34,7 @@ def register(commands: Any) -> None:
 
 def camera(args: argparse.Namespace) -> int:
     """Exit status 1 if a result is not the integer model's, or pixels were lost."""
+    from fpga.steps import Steps
     from rasca_nn.errors import RascaError
     from sim.camera_run import run_camera
 
@@ -41,11 +42,9 @@ def camera(args: argparse.Namespace) -> int:
         raise RascaError(f"--jitter must be 0 to less than 1, not {args.jitter:g}")
     if args.seed < 0:
         raise RascaError(f"--seed must be 0 or more, not {args.seed}")
-    with progress("simulating at the sensor's pins") as tell:
-        tell(0, 1)
-        report = run_camera(
-            args.folder, args.images, sensor=args.sensor, clock_mhz=args.clock, jitter_share=args.jitter, seed=args.seed
-        )
+    options = {"sensor": args.sensor, "clock_mhz": args.clock, "jitter_share": args.jitter, "seed": args.seed}
+    with Steps() as steps:
+        report = run_camera(args.folder, args.images, **options, note=steps.begin)
     if args.json:
         print_json(report)
         return 0 if report["ok"] else 1
