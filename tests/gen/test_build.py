@@ -99,6 +99,34 @@ def test_block_rams_of_an_ice40(words: int, width: int, rom: bool, blocks: int) 
     assert MemoryUse("", "", words, width, rom=rom, family=family("iCE40UP5K")).blocks == blocks
 
 
+@pytest.mark.parametrize(
+    ("words", "width", "rom", "blocks", "lut_rams"),
+    [
+        (16, 129, False, 0, 33),
+        (48, 120, False, 0, 90),
+        (64, 120, False, 4, 0),
+        (40, 64, False, 0, 48),
+        (56, 64, False, 2, 0),
+        (32, 240, False, 0, 120),
+        (40, 240, False, 7, 0),
+        (64, 16, False, 0, 16),
+        (100, 16, False, 1, 0),
+        (338, 120, False, 4, 0),
+        (65, 32, True, 0, 0),
+        (131, 16, True, 1, 0),
+        (57, 72, True, 0, 0),
+        (58, 72, True, 2, 0),
+        (57, 108, True, 0, 0),
+        (58, 108, True, 3, 0),
+        (400, 27, True, 1, 0),
+    ],
+)
+def test_block_rams_of_an_ecp5(words: int, width: int, rom: bool, blocks: int, lut_rams: int) -> None:
+    """As counted in what Yosys 0.66 made of such memories (memory_libmap with synth_ecp5's libraries)."""
+    use = MemoryUse("", "", words, width, rom=rom, family=family("LFE5U-25F"))
+    assert (use.blocks, use.lut_rams) == (blocks, lut_rams)
+
+
 def test_too_few_line_rows() -> None:
     model, target = random_int8_model(preset("tiny"), 0), load_target("small")
     build(model, replace(target, line_rows=5))
