@@ -15,6 +15,8 @@ from typing import Any
 from rasca_nn.errors import RascaError
 
 SITES = {
+    "LFE5U-25F": ((4, 13, 22, 33, 42, 51, 60), (13,)),
+    "LFE5U-45F": ((4, 13, 22, 31, 42, 51, 60, 69, 78), (22, 46)),
     "LFE5U-85F": ((4, 13, 22, 31, 40, 49, 58, 69, 78, 87, 96, 105, 114), (10, 34, 58)),
 }
 """Columns and rows of the DSP blocks of each device; each has four multipliers."""
