@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from amaranth.hdl import Module, Mux, Shape, Signal, signed
+from amaranth.hdl import Module, Mux, Signal, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -37,6 +37,25 @@ def delay(m: Module, value: Any, cycles: int, *, name: str, reset_less: bool = T
         m.d.sync += later.eq(value)
         value = later
     return value
+
+
+def select_column(m: Module, row: list[tuple[Any, Any]], *, name: str) -> tuple[Any, Any]:
+    """Of the (valid, value) of a row's columns the one that is valid; two registered levels whatever C is."""
+    shape = row[0][1].shape()
+    groups = [row[i : i + MUX_FAN_IN] for i in range(0, len(row), MUX_FAN_IN)]
+    for level in range(2):
+        selected = []
+        for i, group in enumerate(groups):
+            valid = Signal(name=f"{name}_valid{level}_{i}")
+            value = Signal(shape, name=f"{name}_sum{level}_{i}", reset_less=True)
+            any_valid, any_value = group[0][0], Mux(group[0][0], group[0][1], 0)
+            for ok, other in group[1:]:
+                any_valid = any_valid | ok
+                any_value = any_value | Mux(ok, other, 0)
+            m.d.sync += [valid.eq(any_valid), value.eq(any_value)]
+            selected.append((valid, value))
+        groups = [selected]
+    return selected[0]
 
 
 class ProcessingElement(wiring.Component):
@@ -125,25 +144,8 @@ class SystolicArray(wiring.Component):
                 weight, down[c] = pe.weight_out, pe.activation_out
                 row_first, row_last = pe.first_out, pe.last_out
                 row.append((pe.last_out, pe.sum))
-            valid, total = self._drain(m, row, name=f"drain{r}")
+            valid, total = select_column(m, row, name=f"drain{r}")
             m.d.comb += [self.valid[r].eq(valid), self.sums[r].eq(total)]
             first = delay(m, first, 1, name=f"first_row{r + 1}", reset_less=False)
             last = delay(m, last, 1, name=f"last_row{r + 1}", reset_less=False)
         return m
-
-    def _drain(self, m: Module, row: list[Any], *, name: str) -> tuple[Any, Any]:
-        """Selects the one column that is complete; two registered levels whatever C is."""
-        groups = [row[i : i + MUX_FAN_IN] for i in range(0, len(row), MUX_FAN_IN)]
-        for level in range(2):
-            selected = []
-            for i, group in enumerate(groups):
-                valid = Signal(name=f"{name}_valid{level}_{i}")
-                total = Signal(Shape(self.acc_width, True), name=f"{name}_sum{level}_{i}", reset_less=True)
-                any_valid, any_sum = group[0][0], Mux(group[0][0], group[0][1], 0)
-                for ok, value in group[1:]:
-                    any_valid = any_valid | ok
-                    any_sum = any_sum | Mux(ok, value, 0)
-                m.d.sync += [valid.eq(any_valid), total.eq(any_sum)]
-                selected.append((valid, total))
-            groups = [selected]
-        return selected[0]
