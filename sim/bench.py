@@ -64,7 +64,7 @@ def hardware(name: str, target: str) -> dict[str, Any]:
     except TargetError as error:
         return row | {"refused": str(error)}
     cycles = manifest["cycles"]
-    bound = -(-manifest["products_per_frame"] // manifest["multipliers"])
+    bound = -(-manifest["products_per_frame"] // (manifest["multipliers"] * made.target.products_per_multiplier))
     return row | {
         "multipliers": manifest["multipliers"],
         "cycles_alone": cycles["frame"],
