@@ -19,6 +19,7 @@ from amaranth.hdl import Module, Mux, Signal, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
+from .accumulator import Accumulator
 from .multiplier import LATENCY as MULTIPLIER_LATENCY
 from .multiplier import Multiplier
 
@@ -84,16 +85,14 @@ class ProcessingElement(wiring.Component):
         m = Module()
         m.submodules.multiplier = multiplier = Multiplier(8, 8)
         m.d.comb += [multiplier.a.eq(self.weight), multiplier.b.eq(self.activation)]
-        total = Signal.like(self.sum, reset_less=True)
-        m.d.sync += [
-            self.first_out.eq(self.first),
-            self.last_out.eq(self.last),
-            total.eq(Mux(self.first, 0, total) + multiplier.product),
-        ]
+        m.submodules.accumulator = accumulator = Accumulator(multiplier.product.shape(), self.sum.shape())
+        m.d.sync += [self.first_out.eq(self.first), self.last_out.eq(self.last)]
         m.d.comb += [
             self.weight_out.eq(delay(m, self.weight, 1, name="weight")),
             self.activation_out.eq(delay(m, self.activation, 1, name="activation")),
-            self.sum.eq(total),
+            accumulator.value.eq(multiplier.product),
+            accumulator.first.eq(self.first),
+            self.sum.eq(accumulator.sum),
         ]
         return m
 

@@ -20,6 +20,7 @@ from amaranth.hdl import Cat, Module, Mux, Shape, Signal, Value, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
+from .accumulator import Accumulator
 from .array import delay, select_column
 from .multiplier import LATENCY as MULTIPLIER_LATENCY
 from .multiplier import Multiplier
@@ -136,14 +137,14 @@ class PackedElement(wiring.Component):
         m = Module()
         m.submodules.multiplier = multiplier = PackedMultiplier()
         m.d.comb += [multiplier.weights.eq(self.weights), multiplier.activation.eq(self.activation)]
-        sums = Signal.like(self.sums, reset_less=True)
         for name in ("upper", "lower", "carry"):
-            m.d.sync += sums[name].eq(Mux(self.first, 0, sums[name]) + getattr(multiplier, name))
+            value, total = getattr(multiplier, name), self.sums[name]
+            m.submodules[name] = accumulator = Accumulator(value.shape(), total.shape())
+            m.d.comb += [accumulator.value.eq(value), accumulator.first.eq(self.first), total.eq(accumulator.sum)]
         m.d.sync += [self.first_out.eq(self.first), self.last_out.eq(self.last)]
         m.d.comb += [
             self.weights_out.eq(delay(m, self.weights, 1, name="weights")),
             self.activation_out.eq(delay(m, self.activation, 1, name="activation")),
-            self.sums.eq(sums),
         ]
         return m
 

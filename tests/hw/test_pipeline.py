@@ -58,9 +58,9 @@ def test_multiplier(a_bits: int, b_bits: int, unit: type[wiring.Component], plat
     np.testing.assert_array_equal(product[late:], (a * b)[:-late])
 
 
-@pytest.mark.parametrize("idle", ["none", "random:3:60"])
+@pytest.mark.parametrize(("platform", "idle"), [(None, "none"), (None, "random:3:60"), (ECP5, "random:4:70")])
 @pytest.mark.parametrize("kind", ["systolic", "packed"])
-def test_systolic_array(kind: str, idle: str) -> None:
+def test_systolic_array(kind: str, platform: Platform | None, idle: str) -> None:
     """Passes of different lengths, one after another and with idle cycles between."""
     rows, columns, bits = 3 if kind == "systolic" else 6, 5, 24
     unit: Any = SystolicArray(rows=rows, columns=columns, acc_width=bits)
@@ -92,7 +92,7 @@ def test_systolic_array(kind: str, idle: str) -> None:
         "first": (first, 1),
         "last": (last, 1),
     }
-    seen = play(unit, inputs, "sums", "valid")
+    seen = play(unit, inputs, "sums", "valid", platform=platform)
     got = split(seen["sums"], rows, bits)
     valid = split(seen["valid"], rows, 1, signed=False)
     expected_valid = np.zeros_like(valid)
