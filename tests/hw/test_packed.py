@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
+from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from amaranth.back import rtlil
 from amaranth.hdl import Module, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
+from fpga.flows import ECP5 as ECP5_FLOW
+from fpga.tools import find
 from rasca_hw import packed
-from rasca_hw.packed import PackedMultiplier, pack, unpack
+from rasca_hw.array import ProcessingElement
+from rasca_hw.packed import PackedElement, PackedMultiplier, pack, unpack
 from sim.icarus import ECP5, Platform, to_verilog
 from sim.netlist import compile_netlist
 
@@ -70,3 +77,24 @@ def test_fault_is_found(name: str, tmp_path: Path) -> None:
     found = checked(source.replace(old, new), tmp_path)
     assert found["checked"] == [TRIPLES]
     assert found["wrong"][0] > 0 and len(found["first"]) == 3
+
+
+SIZES: dict[str, tuple[Callable[[], wiring.Component], int, int]] = {
+    "plain": (lambda: ProcessingElement(22), 22, 40),
+    "packed": (lambda: PackedElement(22, taps=252), 92, 129),
+}
+"""LUTs, of which a carry's slot takes one for each bit, and flip-flops; docs/architecture.md has them too."""
+
+
+@pytest.mark.parametrize("name", SIZES)
+def test_size(name: str, tmp_path: Path) -> None:
+    element, luts, flip_flops = SIZES[name]
+    (tmp_path / "top.il").write_text(rtlil.convert(element(), name="top", platform=ECP5, emit_src=False))
+    subprocess.run(
+        [*find("yosys").command, "-q", "-p", ECP5_FLOW.synthesis], cwd=tmp_path, capture_output=True, check=True
+    )
+    cells = json.loads((tmp_path / "top.json").read_text())["modules"]["top"]["cells"].values()
+    found = Counter(cell["type"] for cell in cells)
+    assert found["MULT18X18D"] == 1
+    assert found["LUT4"] + 2 * found["CCU2C"] <= luts
+    assert found["TRELLIS_FF"] <= flip_flops
