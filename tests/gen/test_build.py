@@ -13,6 +13,7 @@ from rasca_nn.config import preset
 from rasca_nn.random_model import random_int8_model
 from rtl_gen.build import build
 from rtl_gen.estimate import estimate
+from rtl_gen.generate import describe
 from rtl_gen.lower import hardware_biases, tap_weights
 from rtl_gen.memory import MemoryUse, family, memories
 from rtl_gen.target import Target, TargetError, load_target, target_from_dict, target_names
@@ -203,6 +204,10 @@ def test_two_products_a_multiplier() -> None:
     assert [e.multipliers for e in made.params.engines] == [2 * 2 * 5 // 2, 4 * 5 // 2 + 4 + 1]
     made = build(tiny, small(**two, engines=engines(2, 4), lut_multipliers=3))
     assert made.params.engines[1].multipliers == 4 * 5 // 2 + 1 + 1
+    manifest = describe(made, [])
+    assert (manifest["multipliers"], manifest["products_per_multiplier"], manifest["lut_multipliers"]) == (22, 2, 3)
+    places = 22 * 2 * manifest["cycles"]["frame_in_stream"]
+    assert manifest["busy"]["frame_in_stream"] == round(manifest["products_per_frame"] / places, 4)
     with pytest.raises(TargetError, match="products_per_multiplier must be 1 or 2, not 3"):
         small(products_per_multiplier=3)
     with pytest.raises(TargetError, match=r"two rows share a multiplier, so rows must be even, not 3 \(back\)"):

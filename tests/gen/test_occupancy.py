@@ -22,6 +22,7 @@ from rtl_gen.target import load_target
     [
         ("tiny", "small"),
         ("released-105x120", "ecp5-85f"),
+        ("released-105x120", "ecp5-85f-packed"),
         ("released-105x120", "ecp5-25f"),
         ("banded-105x120", "ecp5-85f"),
     ],
