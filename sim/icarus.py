@@ -51,8 +51,7 @@ class Platform:
 
 
 ECP5 = Platform("LFE5U-85F")
-MODELS = tuple(Path(__file__).with_name(f"{name}.v") for name in ("mult18x18d", "ccu2c"))
-"""Of the ECP5's cells that the hardware names."""
+MULT18X18D, CCU2C = (Path(__file__).with_name(f"{name}.v") for name in ("mult18x18d", "ccu2c"))
 
 
 def to_verilog(component: wiring.Component, platform: Platform | None = None) -> str:
@@ -61,7 +60,7 @@ def to_verilog(component: wiring.Component, platform: Platform | None = None) ->
     os.environ.setdefault("AMARANTH_USE_YOSYS", "builtin")
     with resting():
         text = verilog.convert(component, name=TOP, platform=platform, emit_src=False, strip_internal_attrs=True)
-    return text + "".join(model.read_text() for model in MODELS) if platform == ECP5 else text
+    return text + MULT18X18D.read_text() + CCU2C.read_text() if platform == ECP5 else text
 
 
 def run_bench(source: str, bench: str, case: Arrays, *, folder: Path | None = None) -> dict[str, NDArray[Any]]:

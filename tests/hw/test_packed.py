@@ -20,6 +20,7 @@ from fpga.tools import find
 from rasca_hw import packed
 from rasca_hw.array import ProcessingElement
 from rasca_hw.packed import PackedElement, PackedMultiplier, pack, unpack
+from sim.ecp5 import netlist
 from sim.icarus import ECP5, Platform, to_verilog
 from sim.netlist import compile_netlist
 
@@ -57,6 +58,11 @@ def checked(source: str, folder: Path) -> dict[str, list[int]]:
 @pytest.mark.parametrize("platform", [None, ECP5], ids=["logic", "MULT18X18D"])
 def test_every_product(platform: Platform | None, tmp_path: Path) -> None:
     assert checked(to_verilog(Products(), platform), tmp_path) == {"checked": [TRIPLES], "wrong": [0]}
+
+
+def test_every_product_of_the_netlist(tmp_path: Path) -> None:
+    """After synthesis."""
+    assert checked(netlist(Products()), tmp_path) == {"checked": [TRIPLES], "wrong": [0]}
 
 
 FAULTS = {

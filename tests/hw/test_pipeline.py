@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from amaranth.hdl import Module, Shape
 from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
 from numpy.typing import NDArray
 
 from rasca_hw import array, broadcast, feeder, multiplier, packed, pool
+from rasca_hw.accumulator import Accumulator
 from rasca_hw.array import SystolicArray
 from rasca_hw.broadcast import BroadcastArray
 from rasca_hw.feeder import Feeder, Tap
@@ -25,7 +30,8 @@ from rasca_nn.int8_file import Layer
 from rasca_nn.integer import IntegerNet, accumulate
 from rasca_nn.random_model import random_int8_model
 from sim.benches.streams import pattern
-from sim.icarus import ECP5, Platform
+from sim.ecp5 import netlist
+from sim.icarus import ECP5, Platform, to_verilog
 from tests.hw.player import lanes, play, signed, split
 
 
@@ -56,6 +62,34 @@ def test_multiplier(a_bits: int, b_bits: int, unit: type[wiring.Component], plat
     product = signed(seen["product"], a_bits + b_bits)
     late = multiplier.LATENCY
     np.testing.assert_array_equal(product[late:], (a * b)[:-late])
+
+
+class Sum(wiring.Component):
+    """An accumulator of a width that leaves half of the last carry cell, which starts again unless told to go on."""
+
+    def __init__(self) -> None:
+        super().__init__({"value": In(Shape(7, True)), "goes_on": In(1), "sum": Out(Shape(9, True))})
+
+    def elaborate(self, platform: Any) -> Module:
+        m = Module()
+        m.submodules.accumulator = unit = Accumulator(self.value.shape(), self.sum.shape())
+        m.d.comb += [unit.value.eq(self.value), unit.first.eq(~self.goes_on), self.sum.eq(unit.sum)]
+        return m
+
+
+@pytest.mark.parametrize(
+    "source", [to_verilog, partial(to_verilog, platform=ECP5), netlist], ids=["logic", "CCU2C", "netlist"]
+)
+def test_accumulator(source: Callable[[wiring.Component], str]) -> None:
+    """Sums of different lengths, some of which wrap; with the ECP5's cells and after synthesis, too."""
+    rng = np.random.default_rng(1)
+    values, first = rng.integers(-64, 64, 300), rng.random(300) < 0.1
+    first[0] = True
+    sums = [int(values[np.flatnonzero(first[: i + 1])[-1] : i + 1].sum()) for i in range(len(values))]
+    inputs = {"value": (values, 7), "goes_on": ((~first).astype(np.int64), 1)}
+    seen = signed(play(Sum(), inputs, "sum", source=source(Sum()))["sum"], 9)
+    assert max(map(abs, sums)) > 256
+    np.testing.assert_array_equal(seen[1:], (np.array(sums[:-1]) + 256) % 512 - 256)
 
 
 @pytest.mark.parametrize(("platform", "idle"), [(None, "none"), (None, "random:3:60"), (ECP5, "random:4:70")])
