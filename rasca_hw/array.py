@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from amaranth.hdl import Module, Mux, Signal, signed
+from amaranth.hdl import Module, Mux, Signal, Value, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -40,7 +40,7 @@ def delay(m: Module, value: Any, cycles: int, *, name: str, reset_less: bool = T
     return value
 
 
-def select_column(m: Module, row: list[tuple[Any, Any]], *, name: str) -> tuple[Any, Any]:
+def _selected(m: Module, row: list[tuple[Any, Any]], *, name: str) -> tuple[Any, Any]:
     """Of the (valid, value) of a row's columns the one that is valid; two registered levels whatever C is."""
     shape = row[0][1].shape()
     groups = [row[i : i + MUX_FAN_IN] for i in range(0, len(row), MUX_FAN_IN)]
@@ -97,6 +97,21 @@ class ProcessingElement(wiring.Component):
         return m
 
 
+def row_of_elements(
+    m: Module, row: int, elements: list[Any], weight: Any, down: list[Any], first: Any, last: Any
+) -> tuple[Any, Any]:
+    """Connects a row of processing elements from column to column, and to those above through `down`, which then holds
+    what goes on to those below. Returns (valid, sum) of one column after another.
+    """
+    sums = []
+    for c, pe in enumerate(elements):
+        m.submodules[f"pe_{row}_{c}"] = pe
+        m.d.comb += [pe.weight.eq(weight), pe.activation.eq(down[c]), pe.first.eq(first), pe.last.eq(last)]
+        weight, down[c], first, last = pe.weight_out, pe.activation_out, pe.first_out, pe.last_out
+        sums.append((pe.last_out, Value.cast(pe.sum)))
+    return _selected(m, sums, name=f"drain{row}")
+
+
 class SystolicArray(wiring.Component):
     """R x C multiply-accumulates a cycle.
 
@@ -130,20 +145,8 @@ class SystolicArray(wiring.Component):
         last = delay(m, self.last, MULTIPLIER_LATENCY, name="last", reset_less=False)
         for r in range(self.rows):
             weight = delay(m, self.weights[r], r, name=f"skew_w{r}")
-            row = []
-            row_first, row_last = first, last
-            for c in range(self.columns):
-                m.submodules[f"pe_{r}_{c}"] = pe = ProcessingElement(self.acc_width)
-                m.d.comb += [
-                    pe.weight.eq(weight),
-                    pe.activation.eq(down[c]),
-                    pe.first.eq(row_first),
-                    pe.last.eq(row_last),
-                ]
-                weight, down[c] = pe.weight_out, pe.activation_out
-                row_first, row_last = pe.first_out, pe.last_out
-                row.append((pe.last_out, pe.sum))
-            valid, total = select_column(m, row, name=f"drain{r}")
+            elements = [ProcessingElement(self.acc_width) for _ in range(self.columns)]
+            valid, total = row_of_elements(m, r, elements, weight, down, first, last)
             m.d.comb += [self.valid[r].eq(valid), self.sums[r].eq(total)]
             first = delay(m, first, 1, name=f"first_row{r + 1}", reset_less=False)
             last = delay(m, last, 1, name=f"last_row{r + 1}", reset_less=False)

@@ -16,12 +16,12 @@ pair accumulates the three numbers as they are; a pass's sums are put together o
 
 from typing import Any
 
-from amaranth.hdl import Cat, Module, Mux, Shape, Signal, Value, signed
+from amaranth.hdl import Cat, Module, Mux, Shape, Signal, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from .accumulator import Accumulator
-from .array import delay, select_column
+from .array import delay, row_of_elements
 from .multiplier import LATENCY as MULTIPLIER_LATENCY
 from .multiplier import Multiplier
 
@@ -115,35 +115,35 @@ class PackedElement(wiring.Component):
     """Two rows' processing elements: sums of `upper`, `lower` and `carry`, and operands passed on a cycle later.
 
     `first` and `last` come with the products, `PRODUCT_LATENCY` cycles after the operands; `last_out` therefore says
-    that `sums` are complete, for one cycle.
+    that `sum` is complete, for one cycle.
     """
 
     def __init__(self, acc_width: int, taps: int) -> None:
         super().__init__(
             {
-                "weights": In(PackedWeights),
-                "weights_out": Out(PackedWeights),
+                "weight": In(PackedWeights),
+                "weight_out": Out(PackedWeights),
                 "activation": In(signed(8)),
                 "activation_out": Out(signed(8)),
                 "first": In(1),
                 "first_out": Out(1),
                 "last": In(1),
                 "last_out": Out(1),
-                "sums": Out(sums_layout(acc_width, taps)),
+                "sum": Out(sums_layout(acc_width, taps)),
             }
         )
 
     def elaborate(self, platform: Any) -> Module:
         m = Module()
         m.submodules.multiplier = multiplier = PackedMultiplier()
-        m.d.comb += [multiplier.weights.eq(self.weights), multiplier.activation.eq(self.activation)]
+        m.d.comb += [multiplier.weights.eq(self.weight), multiplier.activation.eq(self.activation)]
         for name in ("upper", "lower", "carry"):
-            value, total = getattr(multiplier, name), self.sums[name]
+            value, total = getattr(multiplier, name), self.sum[name]
             m.submodules[name] = accumulator = Accumulator(value.shape(), total.shape())
             m.d.comb += [accumulator.value.eq(value), accumulator.first.eq(self.first), total.eq(accumulator.sum)]
         m.d.sync += [self.first_out.eq(self.first), self.last_out.eq(self.last)]
         m.d.comb += [
-            self.weights_out.eq(delay(m, self.weights, 1, name="weights")),
+            self.weight_out.eq(delay(m, self.weight, 1, name="weight")),
             self.activation_out.eq(delay(m, self.activation, 1, name="activation")),
         ]
         return m
@@ -190,20 +190,8 @@ class PackedArray(wiring.Component):
         for pair in range(self.rows // 2):
             weights = pack(m, self.weights[2 * pair], self.weights[2 * pair + 1])
             weights = delay(m, weights, 1 + pair, name=f"skew_w{pair}")
-            row = []
-            row_first, row_last = first, last
-            for c in range(self.columns):
-                m.submodules[f"pe_{pair}_{c}"] = pe = PackedElement(self.acc_width, self.taps)
-                m.d.comb += [
-                    pe.weights.eq(weights),
-                    pe.activation.eq(down[c]),
-                    pe.first.eq(row_first),
-                    pe.last.eq(row_last),
-                ]
-                weights, down[c] = pe.weights_out, pe.activation_out
-                row_first, row_last = pe.first_out, pe.last_out
-                row.append((pe.last_out, Value.cast(pe.sums)))
-            self._leave(m, pair, *select_column(m, row, name=f"drain{pair}"))
+            elements = [PackedElement(self.acc_width, self.taps) for _ in range(self.columns)]
+            self._leave(m, pair, *row_of_elements(m, pair, elements, weights, down, first, last))
             first = delay(m, first, 1, name=f"first_pair{pair + 1}", reset_less=False)
             last = delay(m, last, 1, name=f"last_pair{pair + 1}", reset_less=False)
         return m
