@@ -23,7 +23,7 @@ SITES = {
 PLACES = (0, 1, 4, 5)
 """Of the multipliers in a block: columns from its first, and nextpnr's numbers for them."""
 
-_ELEMENT = re.compile(r"(?P<engine>.*)\.(?P<array>\w+)\.pe_(?P<row>\d+)_(?P<column>\d+)\.multiplier\.block")
+_ELEMENT = re.compile(r"(?P<engine>.*)\.(?P<array>\w+)\.pe_(?P<row>\d+)_(?P<column>\d+)\.multiplier(\.both)?\.block")
 _OTHER = re.compile(r"(?P<engine>.*)\.(?P<unit>\w+)\.multiplier\.block")
 
 

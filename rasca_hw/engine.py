@@ -5,6 +5,7 @@ network. What an engine can do follows from its parameters; what it does is its 
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import reduce
 from operator import or_
 from typing import Any
@@ -21,6 +22,7 @@ from .dynamic import DynamicWeights
 from .feeder import Feeder
 from .issue import HANDSHAKE, IssueSequencer
 from .latency import pool_wait, post_params, settle_cycles
+from .packed import PackedArray
 from .packer import Packer
 from .params import EngineParams
 from .pool import StatePool
@@ -163,9 +165,9 @@ class Engine(wiring.Component):
         m.d.comb += weights.address.eq(
             delay(m, seq.weight_address, feeder.LATENCY - rom.LATENCY - lead, name=prefix + "weight_address")
         )
-        m.submodules[prefix + "array"] = systolic = SystolicArray(
-            rows=params.rows, columns=params.columns, acc_width=params.acc_width
-        )
+        size = {"rows": params.rows, "columns": params.columns, "acc_width": params.acc_width}
+        systolic = PackedArray(**size, taps=params.longest_pass) if params.packed else SystolicArray(**size)
+        m.submodules[prefix + "array"] = systolic
         m.d.comb += [
             systolic.activations.eq(feed.operands),
             systolic.weights.eq(weights.word if self.dynamic is None else self.dynamic.word),
@@ -250,7 +252,7 @@ class Engine(wiring.Component):
             ]
 
     def _post_rows(
-        self, m: Module, group: int, prefix: str, systolic: SystolicArray, at: Callable[[int, int], Any]
+        self, m: Module, group: int, prefix: str, systolic: SystolicArray | PackedArray, at: Callable[[int, int], Any]
     ) -> list[RowPost]:
         params = self.params
         biases = params.biases[group]
@@ -266,7 +268,8 @@ class Engine(wiring.Component):
 
         rows = []
         for r in range(params.rows):
-            m.submodules[f"{prefix}post{r}"] = row = RowPost(self.post_params)
+            of_luts = r >= params.rows - params.lut_multipliers
+            m.submodules[f"{prefix}post{r}"] = row = RowPost(replace(self.post_params, lut_multiplier=of_luts))
             with m.If(at(post.BIAS_READ, r).load):
                 m.d.comb += bias_read.addr.eq(at(post.BIAS_READ, r).bias_address)
             m.d.comb += [

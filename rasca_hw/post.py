@@ -16,7 +16,7 @@ from amaranth.lib.wiring import In, Out
 
 from .array import delay
 from .multiplier import LATENCY as MULTIPLIER_LATENCY
-from .multiplier import Multiplier
+from .multiplier import LogicMultiplier, Multiplier
 from .program import Mode
 from .softmax import SCORE_BITS
 
@@ -58,14 +58,15 @@ class RowControl(data.Struct):
 
 @dataclass(frozen=True)
 class PostParams:
-    """Widths of a row: accumulator bits, columns, tables (empty: neither tables nor elementwise work), and whether it
-    serves spatial attention.
+    """Widths of a row: accumulator bits, columns, tables (empty: neither tables nor elementwise work), whether it
+    serves spatial attention, and whether its multiplier is made of LUTs.
     """
 
     acc_width: int
     columns: int
     tables: tuple[tuple[int, ...], ...]
     spatial: bool = False
+    lut_multiplier: bool = False
 
     @property
     def value_stage(self) -> int:
@@ -165,7 +166,7 @@ class RowPost(wiring.Component):
             u.eq(Mux(self.control.mode == Mode.BLEND, gate[0], value)),
             v.eq(value),
         ]
-        m.submodules.multiplier = multiplier = Multiplier(10, 10)
+        m.submodules.multiplier = multiplier = (LogicMultiplier if self.params.lut_multiplier else Multiplier)(10, 10)
         # A register before the way to the multiplier, which is a long one.
         up = Signal.like(multiplier.a, reset_less=True)
         factor = Signal.like(multiplier.b, reset_less=True)

@@ -71,6 +71,7 @@ def account(config: RaScaNetConfig, target: str) -> dict[str, Any]:
     return {
         "target": made.target.name,
         "multipliers": manifest["multipliers"],
+        "products_per_multiplier": manifest["products_per_multiplier"],
         "layers": [asdict(layer) for layer in layers],
         "memory": _kinds(uses),
         "memories": [
@@ -89,7 +90,9 @@ def account(config: RaScaNetConfig, target: str) -> dict[str, Any]:
         "products": manifest["products_per_frame"],
         "issued": {
             "arrays": sum(layer.issued * (1 if layer.once else steps) for layer in layers),
-            "frame_in_stream": manifest["multipliers"] * manifest["cycles"]["frame_in_stream"],
+            "frame_in_stream": manifest["multipliers"]
+            * manifest["products_per_multiplier"]
+            * manifest["cycles"]["frame_in_stream"],
         },
         "cycles": manifest["cycles"],
         "busy": manifest["busy"],
@@ -98,7 +101,6 @@ def account(config: RaScaNetConfig, target: str) -> dict[str, Any]:
 
 def _layers(engine: EngineBuild) -> list[LayerAccount]:
     params = engine.params
-    array = params.groups * params.rows * params.columns
     return [
         LayerAccount(
             engine=params.name,
@@ -107,7 +109,7 @@ def _layers(engine: EngineBuild) -> list[LayerAccount]:
             weight_bytes=sum(layer.weight.size for layer in plan.op.layers if layer),
             stored_bytes=params.groups * plan.groups * plan.pass_cycles * plan.rows * (plan.op.weights == Weights.ROM),
             products=params.groups * plan.products * plan.op.products,
-            issued=array * plan.cycles,
+            issued=params.array_products * plan.cycles,
             cycles=plan.cycles,
         )
         for i, plan in enumerate(engine.plans)
@@ -152,6 +154,7 @@ def beside(counted: Count, hardware: dict[str, Any]) -> list[tuple[str, str, str
         ("products issued a frame in a stream, M", "-", f"{hardware['issued']['frame_in_stream'] / 1e6:.2f}"),
         ("multipliers busy in a stream", "-", f"{hardware['busy']['frame_in_stream']:.1%}"),
         ("multipliers", "-", str(hardware["multipliers"])),
+        ("products a multiplier and cycle", "-", str(hardware["products_per_multiplier"])),
     ]
     names = {"frame": "alone", "frame_in_stream": "in a stream"}
     rows += [(f"cycles a frame, {text}", "-", f"{hardware['cycles'][key]:,}") for key, text in names.items()]

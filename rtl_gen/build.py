@@ -87,6 +87,11 @@ def build(model: Int8Model, target: Target) -> Build:
             f"target {target.name}: a broadcast array does not serve spatial attention ({config.name}: "
             f'{config.spatial_attention}); use array = "systolic"'
         )
+    if target.products_per_multiplier > 1 and config.spatial_attention != "off":
+        raise TargetError(
+            f"target {target.name}: two products a multiplier take weights within -127..127, and spatial attention "
+            f"computes some that may be -128 ({config.name}: {config.spatial_attention}); use products_per_multiplier 1"
+        )
     if target.array == "broadcast" and len(target.engines) > 1:
         raise TargetError(
             f"target {target.name}: broadcast arrays are for one engine that runs all, not {len(target.engines)}; "
@@ -227,6 +232,8 @@ def _engine(model: Int8Model, target: Target, engine: EngineTarget, mapping: Map
         receives_features=engine.runs == "back",
         classifies=back,
         boot=target.device.startswith("iCE40UP"),
+        packed=target.products_per_multiplier > 1,
+        lut_multipliers=target.lut_multipliers if back else 0,
     )
     plans = schedule(mapping, params)
     weights, biases, weight_bases, bias_bases = _memories(model, plans, engine.rows, groups)

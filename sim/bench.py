@@ -64,9 +64,10 @@ def hardware(name: str, target: str) -> dict[str, Any]:
     except TargetError as error:
         return row | {"refused": str(error)}
     cycles = manifest["cycles"]
-    bound = -(-manifest["products_per_frame"] // manifest["multipliers"])
+    bound = -(-manifest["products_per_frame"] // (manifest["multipliers"] * made.target.products_per_multiplier))
     return row | {
         "multipliers": manifest["multipliers"],
+        "products_per_multiplier": manifest["products_per_multiplier"],
         "cycles_alone": cycles["frame"],
         "cycles_in_stream": cycles["frame_in_stream"],
         "bound_cycles": bound,

@@ -12,7 +12,8 @@ PHOTOS = 16
 MODELS = Path("models")
 
 HARDWARE = {
-    "preset": "network", "target": "target", "multipliers": "multipliers", "cycles_alone": "cycles alone",
+    "preset": "network", "target": "target", "multipliers": "multipliers",
+    "products_per_multiplier": "products each", "cycles_alone": "cycles alone",
     "cycles_in_stream": "in a stream", "bound_cycles": "bound", "busy": "busy", "frames_per_second": "frames/s",
     "latency_cycles": "latency", "ram_bits": "RAM bits", "block_rams": "block RAMs",
     "generation_seconds": "generation, s",
@@ -25,9 +26,10 @@ PLACED = {
     "preset": "network", "board": "board", "luts": "LUTs", "ffs": "flip-flops", "block_rams": "block RAMs",
     "multipliers": "multipliers", "mhz": "asked, MHz", "fmax_mhz": "reached, MHz",
 }  # fmt: skip
-ABOUT = """Bound: products of the network over multipliers, the fewest cycles there can be. Frames a second: in a
-stream, at the clock of the target's entry in `rtl_gen/targets.toml`. Latency: cycles from the last row to the decision.
-Seconds are the processor's, of the machine that ran this; cycles and bits are the same everywhere."""
+ABOUT = """Bound: products of the network over those that the multipliers can make in a cycle, the fewest cycles there
+can be. Frames a second: in a stream, at the clock of the target's entry in `rtl_gen/targets.toml`. Latency: cycles
+from the last row to the decision. Seconds are the processor's, of the machine that ran this; cycles and bits are the
+same everywhere."""
 
 
 def register(commands: Any) -> None:

@@ -33,6 +33,13 @@ def test_blocks_of_columns() -> None:
     assert order == [*cells("a.array", 1, 2), *blocks[0], *blocks[1], *post, *blocks[2]]
 
 
+def test_two_products_a_multiplier() -> None:
+    """Pairs of rows are placed as rows are."""
+    names = cells("e.array", 3, 15)
+    shared = {name: name.replace(".block", ".both.block") for name in names}
+    assert floorplan([*shared.values()], DEVICE) == {shared[n]: site for n, site in floorplan(names, DEVICE).items()}
+
+
 def test_more_elements_than_sites() -> None:
     """Those beyond are left to the placer, which then says that they do not fit."""
     assert len(floorplan(cells("e.array", 4, 50), DEVICE)) == 156
