@@ -113,11 +113,16 @@ class Engine(wiring.Component):
         m.d.sync += in_flight.eq(in_flight + seq.last - drain.pass_done)
         settle = settle_cycles(params)
         settling = Signal(range(settle + 1))
-        with m.If(in_flight != 0):
+        # A cycle ahead, so that it is a register.
+        drained = Signal(init=1)
+        m.d.sync += drained.eq(0)
+        with m.If((in_flight != 0) | seq.active):
             m.d.sync += settling.eq(settle)
-        with m.Elif(settling != 0):
+        with m.Elif(settling > 1):
             m.d.sync += settling.eq(settling - 1)
-        m.d.comb += seq.drained.eq((in_flight == 0) & (settling == 0))
+        with m.Else():
+            m.d.sync += drained.eq(1)
+        m.d.comb += seq.drained.eq(drained)
 
         if isinstance(drain, SerialTail):
             self._broadcast(m, drain)

@@ -29,14 +29,14 @@ def line_buffer_words(width: int, columns: int, line_rows: int) -> int:
 class LineBuffer(wiring.Component):
     """Takes a pixel in three cycles, a byte in each, and leaves it on the stream until the last of them.
 
-    A row is available in the cycle after its last pixel was taken. Pixels that belong to no frame, and those past a
+    A row is complete in the cycle after its last pixel was taken. Pixels that belong to no frame, and those past a
     line's end, take one cycle; filling takes three for each word.
 
     Members
     -------
     pixels : the sensor's stream; ready is low while the buffer is full.
     address, word : read port, data a cycle after the address.
-    rows_available : complete rows not yet freed; rows_done : rows to free (a pulse with a count).
+    row_stored : another row is complete in the next cycle (a pulse); rows_done : rows to free (a pulse with a count).
     started : the first pixel of a frame is there; ended : all rows of a frame are in the buffer, or it was cut off.
     errors : of the frame, valid with `ended`.
     abort : the frame was cut off and all its rows were taken; until `aborted`.
@@ -57,7 +57,7 @@ class LineBuffer(wiring.Component):
                 "pixels": In(stream.Signature(Pixel)),
                 "address": In(range(self.depth)),
                 "word": Out(data.ArrayLayout(8, columns)),
-                "rows_available": Out(8),
+                "row_stored": Out(1),
                 "rows_done": In(4),
                 "started": Out(1),
                 "ended": Out(1),
@@ -74,7 +74,7 @@ class LineBuffer(wiring.Component):
         used = Signal(range(self.line_rows + 1))
         stored = Signal()
         m.d.sync += used.eq(used + stored - self.rows_done)
-        m.d.comb += self.rows_available.eq(used)
+        m.d.comb += self.row_stored.eq(stored)
         space = used != self.line_rows
 
         colour = Signal(range(COLOURS))
