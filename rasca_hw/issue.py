@@ -167,7 +167,7 @@ class IssueSequencer(wiring.Component):
         row_ends = Signal()
         row_starts = Signal()
         starts = Signal()
-        tap_stride = Stride(self, m, record.tap_step, record.lines, "tap")
+        tap_stride = Stride(self, m, record.tap_step, record.lines, "tap", before=record.wide)
         row_stride = Stride(self, m, record.row_step, record.lines, "row", before=record.wide)
         line_stride = Stride(self, m, self.rows * self.row_words, 1, "line")
         next_lines = Signal.like(self.address)
