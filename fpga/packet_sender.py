@@ -69,10 +69,11 @@ class PacketSender(wiring.Component):
             (~faulty & verdict.identify, Kind.IDENTITY, IDENTITY, self.identity.values()),
             (good, Kind.RESULT, result(self.identity.classes), answer),
         )
+        # A cycle behind, for bits come many cycles apart.
         for chosen, kind, layout, values in packets:
             with m.If(chosen):
                 content = self._content(kind, layout, values).bit_select(Cat(self.number, place), 1)
-                m.d.comb += [bit.eq(content), last.eq(place == HEAD + layout.size - 1)]
+                m.d.sync += [bit.eq(content), last.eq(place == HEAD + layout.size - 1)]
 
         at_frame = (place == HEAD) | (place == HEAD + 1)
         with m.FSM():

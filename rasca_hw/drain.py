@@ -181,8 +181,9 @@ class DrainSequencer(wiring.Component):
                 b.eq(record.blocks),
             ]
 
-        # The walk, outside the states: sums come only while draining.
+        # The walk, outside the states: sums come only while draining. A layer is taken up in the cycle after its fetch.
         pass_done = Signal()
+        taken_up = Signal()
         m.d.comb += [pass_done.eq(self.valid & column_last), self.pass_done.eq(pass_done)]
         with m.If(self.valid):
             m.d.sync += [
@@ -217,6 +218,20 @@ class DrainSequencer(wiring.Component):
             ]
         with m.If(pass_done & last_block & last_group):
             m.d.sync += [y.eq(y - 1), row_address.eq(next_row)]
+        m.d.sync += taken_up.eq(0)
+        with m.If(taken_up):
+            start_row()
+            m.d.sync += [
+                y.eq(record.out_rows),
+                g.eq(record.groups),
+                bias.eq(record.bias_base),
+                operand.eq(record.operand_base),
+                group_operand.eq(record.operand_base),
+                address.eq(record.base),
+                group_address.eq(record.base),
+                row_address.eq(record.base),
+                state.eq(record.state_base),
+            ]
 
         def new_frame() -> None:
             """From the program's start."""
@@ -232,24 +247,12 @@ class DrainSequencer(wiring.Component):
             with m.State("Refetch"):
                 m.next = "Fetch"
             with m.State("Fetch"):
-                m.d.sync += [record.eq(read.data), current.eq(pc), pc.eq(pc + 1)]
+                m.d.sync += [record.eq(read.data), current.eq(pc), pc.eq(pc + 1), taken_up.eq(1)]
                 with m.If(program_ends):
                     m.d.sync += pc.eq(self.params.loop)
                     next_step()
                 m.next = "Start"
             with m.State("Start"):
-                start_row()
-                m.d.sync += [
-                    y.eq(record.out_rows),
-                    g.eq(record.groups),
-                    bias.eq(record.bias_base),
-                    operand.eq(record.operand_base),
-                    group_operand.eq(record.operand_base),
-                    address.eq(record.base),
-                    group_address.eq(record.base),
-                    row_address.eq(record.base),
-                    state.eq(record.state_base),
-                ]
                 m.next = "Drain"
             with m.State("Drain"):
                 with m.If(pass_done & last_block & last_group & last_row):

@@ -189,13 +189,19 @@ class Engine(wiring.Component):
         activations = memory.Memory(shape=8 * params.columns, depth=params.depth + 1, init=[])
         m.submodules[prefix + "activations"] = activations
         read, write = activations.read_port(), activations.write_port(granularity=8 if params.broadcast else None)
-        lines = delay(m, seq.lines, 1, name=prefix + "lines", reset_less=False)
-        m.submodules[prefix + "feeder"] = feed = Feeder(params.columns, short=params.broadcast)
+        m.submodules[prefix + "feeder"] = feed = Feeder(
+            params.columns, short=params.broadcast, reads_lines=params.reads_lines
+        )
         m.d.comb += [
             read.addr.eq(seq.address),
             feed.tap.eq(seq.tap),
-            feed.word.eq(Mux(lines, self.line_word.as_value(), read.data) if params.reads_lines else read.data),
+            feed.word.eq(read.data),
         ]
+        if params.reads_lines:
+            m.d.comb += [
+                feed.lines.eq(delay(m, seq.lines, 1, name=prefix + "lines", reset_less=False)),
+                feed.line_word.eq(self.line_word),
+            ]
         return feed, write
 
     def _broadcast(self, m: Module, tail: SerialTail) -> None:
