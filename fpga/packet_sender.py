@@ -31,7 +31,7 @@ class PacketSender(wiring.Component):
     Members
     -------
     verdict, results : held until the packet is sent.
-    send, bit, number, shift : of :class:`rasca_hw.uart.Transmitter`.
+    send, bit, number, shift : of :class:`rasca_hw.uart.Transmitter`, which takes bits two cycles apart or more.
     crc : to compute it.
     person : the last good result was class 1.
     answered : a good result was sent since reset.
