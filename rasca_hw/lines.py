@@ -78,7 +78,7 @@ class LineBuffer(wiring.Component):
         m.d.comb += self.row_stored.eq(stored)
         space = used != self.line_rows
 
-        colour = Signal(range(COLOURS))
+        colour = Signal(range(COLOURS))  # 0 to 2
         lane = Signal(range(self.columns))
         word = Signal(range(self.row_words))
         group_rows = Signal(range(self.rows))
@@ -98,7 +98,7 @@ class LineBuffer(wiring.Component):
             frame_ends.eq((group_rows == self.rows - 1) & (groups == self.steps - 1)),
         ]
         m.d.comb += [
-            last_colour.eq(colour == COLOURS - 1),
+            last_colour.eq(colour[1]),
             # Filling goes word by word.
             word_ends.eq(last_lane | row_ends | filling),
             row_ends.eq(last_word & (row_lane | filling)),

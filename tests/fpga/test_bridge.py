@@ -96,7 +96,7 @@ def converse(*turns: bytes) -> list[Reply]:
         while True:
             ctx.set(out.number, number)
             ctx.set(out.shift, 0)
-            await ctx.tick()
+            await ctx.tick().repeat(3)
             sending = ctx.get(out.send)
             if sending:
                 value |= ctx.get(out.bit) << number
