@@ -132,7 +132,7 @@ class IssueSequencer(wiring.Component):
         group_weights = Signal.like(self.weight_address)
         weights = Signal.like(self.weight_address)
         line_start = Signal.like(self.address, init=1)
-        # A layer is under way, a row of it, a tap. Where no tap is, the registers of the walk hold what does not matter.
+        # A layer is under way, a row of it, a tap. Without a tap, what the registers of the walk hold does not matter.
         running = Signal()
         passing = Signal()
         active = Signal()
@@ -410,8 +410,8 @@ class IssueSequencer(wiring.Component):
 class Stride:
     """Steps through the line buffer's circular addresses (1 to `line_words`) or straight on.
 
-    Limit and step back are registers, so that one comparison beside one addition is all that a step takes. With `before`
-    the addresses are those of the words before.
+    Limit and step back are registers, so that one comparison beside one addition is all that a step takes. With
+    `before` the addresses are those of the words before.
     """
 
     def __init__(
