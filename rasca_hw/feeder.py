@@ -38,8 +38,8 @@ class Tap(data.Struct):
 
 
 class Feeder(wiring.Component):
-    """Forms windows. `word` is the memory's output for the tap of the cycle before; with `reads_lines` it is `line_word`
-    where `lines` says so. `operands` come `LATENCY` cycles after the tap, `SHORT_LATENCY` with `short`.
+    """Forms windows. `word` is the memory's output for the tap of the cycle before, with `reads_lines` it is
+    `line_word` where `lines` says so; `operands` come `LATENCY` cycles after the tap, `SHORT_LATENCY` with `short`.
     """
 
     def __init__(self, columns: int, *, short: bool = False, reads_lines: bool = False) -> None:
