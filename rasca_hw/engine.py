@@ -115,11 +115,16 @@ class Engine(wiring.Component):
         m.d.sync += in_flight.eq(in_flight + seq.last - drain.pass_done)
         settle = settle_cycles(params)
         settling = Signal(range(settle + 1))
-        with m.If(in_flight != 0):
+        # A cycle ahead, so that it is a register.
+        drained = Signal(init=1)
+        m.d.sync += drained.eq(0)
+        with m.If((in_flight != 0) | seq.active):
             m.d.sync += settling.eq(settle)
-        with m.Elif(settling != 0):
+        with m.Elif(settling > 1):
             m.d.sync += settling.eq(settling - 1)
-        m.d.comb += seq.drained.eq((in_flight == 0) & (settling == 0))
+        with m.Else():
+            m.d.sync += drained.eq(1)
+        m.d.comb += seq.drained.eq(drained)
 
         if isinstance(drain, SerialTail):
             self._broadcast(m, drain)
@@ -186,13 +191,19 @@ class Engine(wiring.Component):
         activations = memory.Memory(shape=8 * params.columns, depth=params.depth + 1, init=[])
         m.submodules[prefix + "activations"] = activations
         read, write = activations.read_port(), activations.write_port(granularity=8 if params.broadcast else None)
-        lines = delay(m, seq.lines, 1, name=prefix + "lines", reset_less=False)
-        m.submodules[prefix + "feeder"] = feed = Feeder(params.columns, short=params.broadcast)
+        m.submodules[prefix + "feeder"] = feed = Feeder(
+            params.columns, short=params.broadcast, reads_lines=params.reads_lines
+        )
         m.d.comb += [
             read.addr.eq(seq.address),
             feed.tap.eq(seq.tap),
-            feed.word.eq(Mux(lines, self.line_word.as_value(), read.data) if params.reads_lines else read.data),
+            feed.word.eq(read.data),
         ]
+        if params.reads_lines:
+            m.d.comb += [
+                feed.lines.eq(delay(m, seq.lines, 1, name=prefix + "lines", reset_less=False)),
+                feed.line_word.eq(self.line_word),
+            ]
         return feed, write
 
     def _broadcast(self, m: Module, tail: SerialTail) -> None:

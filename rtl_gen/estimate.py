@@ -130,7 +130,7 @@ class _Engine:
 
     def skip(self, ready: int, *, wraps: bool) -> int:
         """Leaves a step out in cycle `ready` or later; returns the cycle."""
-        cycle = max(self.fetch + 1 + self.loop[0].delay, self.drained(), ready)
+        cycle = max(self.fetch + 1 + self.loop[0].delay, self.drained(), ready) + 1
         # Without a wrap it is at the step's first layer again, whose delay is over.
         self.fetch = cycle + 2 if wraps else cycle - self.loop[0].delay
         return cycle
