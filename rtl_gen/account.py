@@ -74,6 +74,7 @@ def account(config: RaScaNetConfig, target: str) -> dict[str, Any]:
         "products_per_multiplier": manifest["products_per_multiplier"],
         "layers": [asdict(layer) for layer in layers],
         "memory": _kinds(uses),
+        "data_bits": sum(use.bits for use in uses if KINDS[use.use.split(",")[0]][0] in DATA),
         "memories": [
             {
                 "owner": use.owner,
@@ -134,7 +135,7 @@ def beside(counted: Count, hardware: dict[str, Any]) -> list[tuple[str, str, str
     memory = {kind: entry["bits"] / 8000 for kind, entry in hardware["memory"].items()}
     held = (counted.weights + counted.peak) / 1000
     data = memory["weights"] + memory["biases"] + memory["activations"]
-    kept = sum(memory.get(kind, 0) for kind in DATA)
+    kept = hardware["data_bits"] / 8000
     rows = [
         ("weights, KB", f"{counted.weights / 1000:.2f}", f"{memory['weights'] + memory['biases']:.2f}"),
         ("  of them biases and shifts, KB", "", f"{memory['biases']:.2f}"),

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from rasca_hw.lines import line_buffer_words
 from rasca_hw.params import AcceleratorParams, EngineParams
 from rasca_hw.program import Drain, Issue, record_layout
+from rasca_hw.rom import BANK_WORDS
 from rasca_hw.serial_tail import bias_lanes, mirror_words
 from rasca_hw.softmax import SCORE_BITS
 from rasca_hw.spram import BLOCK_BITS as SPRAM_BITS
@@ -43,7 +44,7 @@ class Family:
     def _in_luts(self, words: int, width: int, count: int) -> bool:
         """By Yosys' costs: 4 a LUT RAM, half of one a bit selected between them, 128 a block."""
         deep = -(-words // 16)
-        return not self.ram_bits and 4 * deep * -(-width // 4) + (deep - 1) * width / 2 <= 128 * count
+        return not self.ram_bits and 4 * deep * -(-width // 4) + (deep - 1) * width / 2 < 128 * count
 
 
 ECP5 = Family(((16384, 1), (8192, 2), (4096, 4), (2048, 9), (1024, 18), (512, 36)), 2088, 0)
@@ -59,7 +60,9 @@ def family(device: str) -> Family:
 
 @dataclass(frozen=True)
 class MemoryUse:
-    """One memory: the engine it belongs to, what it holds, and its size; `contents` of one that is initialised."""
+    """One memory: the engine it belongs to, what it holds, and its size; `contents` of one that is initialised, `bank`
+    the words of each of the memories that it is made of where it is deeper.
+    """
 
     owner: str
     use: str
@@ -69,6 +72,7 @@ class MemoryUse:
     rom: bool = False
     family: Family = ECP5
     in_spram: bool = False
+    bank: int = 0
 
     @property
     def bits(self) -> int:
@@ -77,7 +81,11 @@ class MemoryUse:
     @property
     def blocks(self) -> int:
         """Block RAMs."""
-        return 0 if self.in_spram else self.family.blocks(self.words, self.width, self.rom)
+        if self.in_spram:
+            return 0
+        full, rest = divmod(self.words, self.bank or self.words)
+        sizes = [self.bank or self.words] * full + [rest] * bool(rest)
+        return sum(self.family.blocks(words, self.width, self.rom) for words in sizes)
 
     @property
     def lut_rams(self) -> int:
@@ -123,7 +131,7 @@ def _engine_memories(engine: EngineParams) -> list[MemoryUse]:
         suffix = f", group {g}" if engine.groups > 1 else ""
         found += [
             MemoryUse(name, f"activations{suffix}", engine.depth + 1, word),
-            MemoryUse(name, f"weights{suffix}", len(engine.weights[g]), 8 * engine.rows, engine.weights[g], True),
+            _weights(engine, g, suffix),
             _biases(engine, g, suffix),
         ]
     if engine.tables:
@@ -145,6 +153,12 @@ def _engine_memories(engine: EngineParams) -> list[MemoryUse]:
     )
     found += [MemoryUse(name, use, len(half), record_layout(half).size, rom=True) for use, half in halves]
     return found
+
+
+def _weights(engine: EngineParams, group: int, suffix: str) -> MemoryUse:
+    words = engine.weights[group]
+    bank = 0 if engine.broadcast else BANK_WORDS
+    return MemoryUse(engine.name, f"weights{suffix}", len(words), 8 * engine.rows, words, True, bank=bank)
 
 
 def _biases(engine: EngineParams, group: int, suffix: str) -> MemoryUse:
