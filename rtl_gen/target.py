@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import difflib
+import json
 import re
 import tomllib
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,15 @@ MAX_LINE_ROWS = 255
 
 class TargetError(RascaError):
     """A target that is unknown, malformed, or too small; the message is one line."""
+
+
+class TooSmall(TargetError):
+    """A device that has `excess` less of a `resource` (the target's name of it) than a model takes."""
+
+    def __init__(self, resource: str, excess: int, message: str) -> None:
+        super().__init__(message)
+        self.resource = resource
+        self.excess = excess
 
 
 @dataclass(frozen=True)
@@ -97,10 +107,29 @@ def load_target(name: str) -> Target:
 
 
 def target_from_dict(table: dict[str, Any]) -> Target:
-    """The inverse of dataclasses.asdict. Raises TargetError."""
+    """The inverse of :func:`to_dict`. Raises TargetError."""
     if not isinstance(table.get("name"), str):
         raise TargetError(f"target: name must be a text, not {table.get('name')!r}")
     return _target(table["name"], {k: v for k, v in table.items() if k != "name"})
+
+
+def to_dict(target: Target) -> dict[str, Any]:
+    """As JSON and TOML hold it."""
+    return {**asdict(target), "engines": [asdict(engine) for engine in target.engines]}
+
+
+def to_toml(target: Target) -> str:
+    """A file that :func:`load_target` reads."""
+    table = to_dict(target)
+    return f"[{table.pop('name')}]\n" + "".join(f"{key} = {_toml(value)}\n" for key, value in table.items())
+
+
+def _toml(value: Any) -> str:
+    if isinstance(value, list):
+        return f"[{', '.join(map(_toml, value))}]"
+    if isinstance(value, dict):
+        return f"{{ {', '.join(f'{key} = {_toml(inner)}' for key, inner in value.items())} }}"
+    return json.dumps(value)
 
 
 def _target(name: str, table: Any) -> Target:
