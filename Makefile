@@ -6,6 +6,8 @@ MODEL    ?= models/released-$(if $(filter ice40 icebreaker upduino,$(BOARD)),105
 TARGET   ?= ecp5-85f
 # uart: photos from a host; camera: see docs/demo.md. SENSOR=NAME is another mode of it.
 DEMO     ?= uart
+# Of `make bench-full`: one for each target.
+BOARDS   ?= ulx3s-85f ulx3s-45f orangecrab-25f icebreaker
 JOBS     ?= auto
 BUILD    := build
 VENV     := .venv
@@ -61,8 +63,8 @@ bench: $(READY) icarus ## figures of every network on every target, and how fast
 	$(BIN)/rasca bench $(ARGS) -o $(BUILD)/benchmarks.md --json >$(BUILD)/benchmarks.json
 	@cat $(BUILD)/benchmarks.md
 
-bench-full: ARGS += --board $(BOARD)
-bench-full: bench ## and the models in models/ placed and routed for BOARD: a quarter of an hour each
+bench-full: ARGS += $(BOARDS:%=--board %)
+bench-full: bench ## and the models in models/ placed and routed for BOARDS: a quarter of an hour each
 
 lint: $(READY) ## ruff and mypy
 	$(BIN)/ruff check .

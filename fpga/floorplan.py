@@ -15,13 +15,15 @@ from typing import Any
 from rasca_nn.errors import RascaError
 
 SITES = {
+    "LFE5U-25F": ((4, 13, 22, 33, 42, 51, 60), (13,)),
+    "LFE5U-45F": ((4, 13, 22, 31, 42, 51, 60, 69, 78), (22, 46)),
     "LFE5U-85F": ((4, 13, 22, 31, 40, 49, 58, 69, 78, 87, 96, 105, 114), (10, 34, 58)),
 }
 """Columns and rows of the DSP blocks of each device; each has four multipliers."""
 PLACES = (0, 1, 4, 5)
 """Of the multipliers in a block: columns from its first, and nextpnr's numbers for them."""
 
-_ELEMENT = re.compile(r"(?P<engine>.*)\.(?P<array>\w+)\.pe_(?P<row>\d+)_(?P<column>\d+)\.multiplier\.block")
+_ELEMENT = re.compile(r"(?P<engine>.*)\.(?P<array>\w+)\.pe_(?P<row>\d+)_(?P<column>\d+)\.multiplier(\.both)?\.block")
 _OTHER = re.compile(r"(?P<engine>.*)\.(?P<unit>\w+)\.multiplier\.block")
 
 

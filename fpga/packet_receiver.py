@@ -162,12 +162,11 @@ class PacketReceiver(wiring.Component):
 
         # The first fault of a packet is the one reported: the later ones follow from it.
         fault = verdict.fault
-        clean = Signal()
-        m.d.comb += clean.eq(fault == Fault.NONE)
+        clean = Signal(init=1)
 
         def blame(why: Any) -> None:
             with m.If(clean):
-                m.d.sync += fault.eq(why)
+                m.d.sync += [fault.eq(why), clean.eq(0)]
 
         frame = Signal(16)
         m.d.comb += verdict.frame.eq(frame[0])
@@ -180,15 +179,15 @@ class PacketReceiver(wiring.Component):
             with m.State("sync0"):
                 with m.If(self.end):
                     with m.If(~skipped):
-                        m.d.sync += fault.eq(Fault.NONE)
+                        m.d.sync += [fault.eq(Fault.NONE), clean.eq(1)]
                     with m.If(self.framing):
-                        m.d.sync += fault.eq(Fault.FRAMING)
+                        m.d.sync += [fault.eq(Fault.FRAMING), clean.eq(0)]
                     m.d.sync += skipped.eq(1)
                     with m.If(other):
                         m.next = "sync1"
                 with m.Elif(timed_out & skipped):
                     with m.If(fault != Fault.FRAMING):
-                        m.d.sync += fault.eq(Fault.NO_SYNC)
+                        m.d.sync += [fault.eq(Fault.NO_SYNC), clean.eq(0)]
                     m.d.sync += [frame.eq(0), verdict.fed.eq(0), skipped.eq(0)]
                     m.next = "verdict"
             with m.State("sync1"):
@@ -199,7 +198,7 @@ class PacketReceiver(wiring.Component):
                     with m.If(other):
                         m.next = "sync1"
                     with m.If(one):
-                        m.d.sync += [fault.eq(Fault.NONE), count.eq(0), skipped.eq(0)]
+                        m.d.sync += [fault.eq(Fault.NONE), clean.eq(1), count.eq(0), skipped.eq(0)]
                         m.next = "header"
                 with m.If(timed_out):
                     m.next = "sync0"

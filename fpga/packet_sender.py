@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from amaranth.hdl import Cat, Const, Module, Mux, Signal
+from amaranth.hdl import Cat, Const, Module, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -31,7 +31,7 @@ class PacketSender(wiring.Component):
     Members
     -------
     verdict, results : held until the packet is sent.
-    send, bit, number, shift : of :class:`rasca_hw.uart.Transmitter`.
+    send, bit, number, shift : of :class:`rasca_hw.uart.Transmitter`, which takes bits four cycles apart or more.
     crc : to compute it.
     person : the last good result was class 1.
     answered : a good result was sent since reset.
@@ -69,12 +69,17 @@ class PacketSender(wiring.Component):
             (~faulty & verdict.identify, Kind.IDENTITY, IDENTITY, self.identity.values()),
             (good, Kind.RESULT, result(self.identity.classes), answer),
         )
+        # A cycle or two behind, for bits come many cycles apart.
         for chosen, kind, layout, values in packets:
+            content = Signal(name=f"bit_{kind.name.lower()}")
+            m.d.sync += content.eq(self._content(kind, layout, values).bit_select(Cat(self.number, place), 1))
             with m.If(chosen):
-                content = self._content(kind, layout, values).bit_select(Cat(self.number, place), 1)
-                m.d.comb += [bit.eq(content), last.eq(place == HEAD + layout.size - 1)]
-
-        at_frame = (place == HEAD) | (place == HEAD + 1)
+                m.d.sync += [bit.eq(content), last.eq(place == HEAD + layout.size - 1)]
+        at_frame, counted = Signal(), Signal()
+        m.d.sync += [at_frame.eq((place == HEAD) | (place == HEAD + 1)), counted.eq(place >= len(TO_HOST))]
+        with m.If(at_frame):
+            m.d.sync += bit.eq(verdict.frame)
+        m.d.sync += verdict.next.eq(0)
         with m.FSM():
             with m.State("verdict"):
                 m.d.comb += crc.start.eq(verdict.valid)
@@ -84,10 +89,10 @@ class PacketSender(wiring.Component):
             with m.State("body"):
                 m.d.comb += [
                     self.send.eq(1),
-                    self.bit.eq(Mux(at_frame, verdict.frame, bit)),
-                    crc.valid.eq(self.shift & (place >= len(TO_HOST))),
-                    verdict.next.eq(self.shift & at_frame),
+                    self.bit.eq(bit),
+                    crc.valid.eq(self.shift & counted),
                 ]
+                m.d.sync += verdict.next.eq(self.shift & at_frame)
                 with m.If(byte_done):
                     m.d.sync += place.eq(place + 1)
                     with m.If(last):

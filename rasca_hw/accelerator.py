@@ -91,7 +91,7 @@ class Accelerator(wiring.Component):
         m.d.comb += [
             lines.address.eq(first.line_address),
             first.line_word.eq(lines.word),
-            first.handshake.rows_available.eq(lines.rows_available),
+            first.handshake.row_stored.eq(lines.row_stored),
             lines.rows_done.eq(first.handshake.rows_done),
             first.handshake.abort.eq(lines.abort),
             lines.aborted.eq(first.handshake.restart),

@@ -15,10 +15,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from amaranth.hdl import Module, Mux, Shape, Signal, signed
+from amaranth.hdl import Module, Mux, Signal, Value, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
+from .accumulator import Accumulator
 from .multiplier import LATENCY as MULTIPLIER_LATENCY
 from .multiplier import Multiplier
 
@@ -37,6 +38,25 @@ def delay(m: Module, value: Any, cycles: int, *, name: str, reset_less: bool = T
         m.d.sync += later.eq(value)
         value = later
     return value
+
+
+def _selected(m: Module, row: list[tuple[Any, Any]], *, name: str) -> tuple[Any, Any]:
+    """Of the (valid, value) of a row's columns the one that is valid; two registered levels whatever C is."""
+    shape = row[0][1].shape()
+    groups = [row[i : i + MUX_FAN_IN] for i in range(0, len(row), MUX_FAN_IN)]
+    for level in range(2):
+        selected = []
+        for i, group in enumerate(groups):
+            valid = Signal(name=f"{name}_valid{level}_{i}")
+            value = Signal(shape, name=f"{name}_sum{level}_{i}", reset_less=True)
+            any_valid, any_value = group[0][0], Mux(group[0][0], group[0][1], 0)
+            for ok, other in group[1:]:
+                any_valid = any_valid | ok
+                any_value = any_value | Mux(ok, other, 0)
+            m.d.sync += [valid.eq(any_valid), value.eq(any_value)]
+            selected.append((valid, value))
+        groups = [selected]
+    return selected[0]
 
 
 class ProcessingElement(wiring.Component):
@@ -65,18 +85,31 @@ class ProcessingElement(wiring.Component):
         m = Module()
         m.submodules.multiplier = multiplier = Multiplier(8, 8)
         m.d.comb += [multiplier.a.eq(self.weight), multiplier.b.eq(self.activation)]
-        total = Signal.like(self.sum, reset_less=True)
-        m.d.sync += [
-            self.first_out.eq(self.first),
-            self.last_out.eq(self.last),
-            total.eq(Mux(self.first, 0, total) + multiplier.product),
-        ]
+        m.submodules.accumulator = accumulator = Accumulator(multiplier.product.shape(), self.sum.shape())
+        m.d.sync += [self.first_out.eq(self.first), self.last_out.eq(self.last)]
         m.d.comb += [
             self.weight_out.eq(delay(m, self.weight, 1, name="weight")),
             self.activation_out.eq(delay(m, self.activation, 1, name="activation")),
-            self.sum.eq(total),
+            accumulator.value.eq(multiplier.product),
+            accumulator.first.eq(self.first),
+            self.sum.eq(accumulator.sum),
         ]
         return m
+
+
+def row_of_elements(
+    m: Module, row: int, elements: list[Any], weight: Any, down: list[Any], first: Any, last: Any
+) -> tuple[Any, Any]:
+    """Connects a row of processing elements from column to column, and to those above through `down`, which then holds
+    what goes on to those below. Returns (valid, sum) of one column after another.
+    """
+    sums = []
+    for c, pe in enumerate(elements):
+        m.submodules[f"pe_{row}_{c}"] = pe
+        m.d.comb += [pe.weight.eq(weight), pe.activation.eq(down[c]), pe.first.eq(first), pe.last.eq(last)]
+        weight, down[c], first, last = pe.weight_out, pe.activation_out, pe.first_out, pe.last_out
+        sums.append((pe.last_out, Value.cast(pe.sum)))
+    return _selected(m, sums, name=f"drain{row}")
 
 
 class SystolicArray(wiring.Component):
@@ -112,38 +145,9 @@ class SystolicArray(wiring.Component):
         last = delay(m, self.last, MULTIPLIER_LATENCY, name="last", reset_less=False)
         for r in range(self.rows):
             weight = delay(m, self.weights[r], r, name=f"skew_w{r}")
-            row = []
-            row_first, row_last = first, last
-            for c in range(self.columns):
-                m.submodules[f"pe_{r}_{c}"] = pe = ProcessingElement(self.acc_width)
-                m.d.comb += [
-                    pe.weight.eq(weight),
-                    pe.activation.eq(down[c]),
-                    pe.first.eq(row_first),
-                    pe.last.eq(row_last),
-                ]
-                weight, down[c] = pe.weight_out, pe.activation_out
-                row_first, row_last = pe.first_out, pe.last_out
-                row.append((pe.last_out, pe.sum))
-            valid, total = self._drain(m, row, name=f"drain{r}")
+            elements = [ProcessingElement(self.acc_width) for _ in range(self.columns)]
+            valid, total = row_of_elements(m, r, elements, weight, down, first, last)
             m.d.comb += [self.valid[r].eq(valid), self.sums[r].eq(total)]
             first = delay(m, first, 1, name=f"first_row{r + 1}", reset_less=False)
             last = delay(m, last, 1, name=f"last_row{r + 1}", reset_less=False)
         return m
-
-    def _drain(self, m: Module, row: list[Any], *, name: str) -> tuple[Any, Any]:
-        """Selects the one column that is complete; two registered levels whatever C is."""
-        groups = [row[i : i + MUX_FAN_IN] for i in range(0, len(row), MUX_FAN_IN)]
-        for level in range(2):
-            selected = []
-            for i, group in enumerate(groups):
-                valid = Signal(name=f"{name}_valid{level}_{i}")
-                total = Signal(Shape(self.acc_width, True), name=f"{name}_sum{level}_{i}", reset_less=True)
-                any_valid, any_sum = group[0][0], Mux(group[0][0], group[0][1], 0)
-                for ok, value in group[1:]:
-                    any_valid = any_valid | ok
-                    any_sum = any_sum | Mux(ok, value, 0)
-                m.d.sync += [valid.eq(any_valid), total.eq(any_sum)]
-                selected.append((valid, total))
-            groups = [selected]
-        return selected[0]

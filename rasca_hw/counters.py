@@ -116,21 +116,26 @@ class Counters(wiring.Component):
         index = ceil_log2(self.frames)
         m.submodules.frames = frames = memory.Memory(shape=ENDED, depth=1 << index, init=[])
         write, read = frames.write_port(), frames.read_port(domain="comb")
-        put, got = Signal(index + 1), Signal(index + 1)
+        put, got = Signal(index), Signal(index)
+        waiting = Signal(range((1 << index) + 1))
         oldest = read.data
         ended = Signal()
         before_end = self.decided & ~ended
+        after_end = self.decided & ended
         m.d.comb += [
-            ended.eq(put != got),
-            write.addr.eq(put[:index]),
+            write.addr.eq(put),
             write.data.start.eq(start),
             write.data.end.eq(cycles),
             write.data.errors.eq(self.errors),
             write.en.eq(self.ended & ~self.open & ~before_end),
-            read.addr.eq(got[:index]),
+            read.addr.eq(got),
             self.frame_errors.eq(Mux(ended, oldest.errors, self.errors)),
         ]
-        m.d.sync += [put.eq(put + write.en), got.eq(got + (self.decided & ended))]
+        m.d.sync += [put.eq(put + write.en), got.eq(got + after_end)]
+        with m.If(write.en & ~after_end):
+            m.d.sync += [waiting.eq(waiting + 1), ended.eq(1)]
+        with m.If(after_end & ~write.en):
+            m.d.sync += [waiting.eq(waiting - 1), ended.eq(waiting != 1)]
         with m.If(self.ended):
             m.d.sync += self.open.eq(0)
         with m.Elif(before_end):

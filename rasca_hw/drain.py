@@ -106,32 +106,48 @@ class DrainSequencer(wiring.Component):
         row_open = Signal()
         odd = Signal()
         lane = Signal(range(columns))
+        # The value at hand is a word's or a row's last one, if it is one.
+        done = Signal()
+        row_done = Signal()
         bias = Signal.like(control.bias_address)
         operand = Signal.like(control.operand_address)
         group_operand = Signal.like(control.operand_address)
+        next_operand = Signal.like(control.operand_address)
         address = Signal.like(control.address)
         group_address = Signal.like(control.address)
         row_address = Signal.like(control.address)
+        next_row = Signal.like(control.address)
+        next_address = Signal.like(control.address)
         state = Signal.like(control.state_address)
-        # Flags a cycle behind: what they tell of changes at most once a pass, which has two columns or more.
+        first_column = Signal(init=1)
         column_last = Signal()
+        last_step = Signal(init=self.steps == 1)
+        # Registers a cycle behind: what they tell of changes at most once a pass, which has two columns or more.
         last_block = Signal()
         last_group = Signal()
         last_row = Signal()
-        m.d.sync += [last_block.eq(b == 0), last_group.eq(g == 0), last_row.eq(y == 0)]
-        emit = row_open & (~record.pool | odd)
-        done = (left == 0) | (lane == columns - 1)
+        program_ends = Signal()
         operand_step = Signal.like(control.operand_address)
         address_step = Signal.like(control.address)
-        next_group_operand = group_operand + operand_step
-        next_group_address = group_address + address_step
+        m.d.sync += [
+            last_block.eq(b == 0),
+            last_group.eq(g == 0),
+            last_row.eq(y == 0),
+            program_ends.eq(pc == program - 1),
+            operand_step.eq(self._times_rows(record.blocks + 1)),
+            address_step.eq(self._times_rows(record.channel_step)),
+            next_row.eq(row_address + record.row_step),
+            next_operand.eq(group_operand + operand_step),
+            next_address.eq(Mux(g == 0, row_address + record.row_step, group_address + address_step)),
+        ]
+        emit = row_open & (~record.pool | odd)
 
         m.d.sync += [
             control.valid.eq(self.valid),
-            control.load.eq(self.valid & (column == 0)),
+            control.load.eq(self.valid & first_column),
             control.emit.eq(self.valid & emit),
             control.done.eq(self.valid & emit & done),
-            control.end.eq(self.valid & emit & (left == 0)),
+            control.end.eq(self.valid & emit & row_done),
             control.rows.eq(Mux(g == 0, (2 << record.last_rows) - 1, (1 << rows) - 1)),
             control.lane.eq(lane),
             control.bias_address.eq(bias),
@@ -155,84 +171,97 @@ class DrainSequencer(wiring.Component):
             m.d.sync += control.done.eq(0)
 
         def start_row() -> None:
-            m.d.sync += [left.eq(record.out_columns), row_open.eq(1), odd.eq(0), lane.eq(0), b.eq(record.blocks)]
+            m.d.sync += [
+                left.eq(record.out_columns),
+                row_done.eq(record.out_columns == 0),
+                done.eq(record.out_columns == 0),
+                row_open.eq(1),
+                odd.eq(0),
+                lane.eq(0),
+                b.eq(record.blocks),
+            ]
 
-        # The walk, outside the states: sums come only while draining.
-        m.d.comb += self.pass_done.eq(self.valid & column_last)
+        # The walk, outside the states: sums come only while draining. A layer is taken up in the cycle after its fetch.
+        pass_done = Signal()
+        taken_up = Signal()
+        m.d.comb += [pass_done.eq(self.valid & column_last), self.pass_done.eq(pass_done)]
         with m.If(self.valid):
             m.d.sync += [
                 column.eq(Mux(column_last, 0, column + 1)),
+                first_column.eq(column_last),
                 column_last.eq(column == columns - 2),
                 odd.eq(~odd),
             ]
             with m.If(emit):
-                m.d.sync += [left.eq(left - 1), lane.eq(lane + 1)]
+                m.d.sync += [
+                    left.eq(left - 1),
+                    lane.eq(lane + 1),
+                    row_done.eq(left == 1),
+                    done.eq((left == 1) | (~done & (lane == columns - 2))),
+                ]
                 with m.If(done):
                     m.d.sync += [lane.eq(0), address.eq(address + 1)]
-                with m.If(left == 0):
+                with m.If(row_done):
                     m.d.sync += row_open.eq(0)
-        with m.If(self.pass_done):
-            with m.If(~last_block):
-                m.d.sync += [b.eq(b - 1), operand.eq(operand + 1)]
-            with m.Elif(~last_group):
-                start_row()
-                m.d.sync += [
-                    g.eq(g - 1),
-                    bias.eq(bias + rows),
-                    operand.eq(next_group_operand),
-                    group_operand.eq(next_group_operand),
-                    address.eq(next_group_address),
-                    group_address.eq(next_group_address),
-                    state.eq(state + rows),
-                ]
-            with m.Elif(~last_row):
-                start_row()
-                m.d.sync += [
-                    y.eq(y - 1),
-                    g.eq(record.groups),
-                    bias.eq(record.bias_base),
-                    row_address.eq(row_address + record.row_step),
-                    address.eq(row_address + record.row_step),
-                    group_address.eq(row_address + record.row_step),
-                ]
+        with m.If(pass_done & ~last_block):
+            m.d.sync += [b.eq(b - 1), operand.eq(operand + 1)]
+        with m.If(pass_done & last_block):
+            start_row()
+            m.d.sync += [
+                g.eq(Mux(last_group, record.groups, g - 1)),
+                bias.eq(Mux(last_group, record.bias_base, bias + rows)),
+                operand.eq(next_operand),
+                group_operand.eq(next_operand),
+                address.eq(next_address),
+                group_address.eq(next_address),
+                state.eq(state + rows),
+            ]
+        with m.If(pass_done & last_block & last_group):
+            m.d.sync += [y.eq(y - 1), row_address.eq(next_row)]
+        m.d.sync += taken_up.eq(0)
+        with m.If(taken_up):
+            start_row()
+            m.d.sync += [
+                y.eq(record.out_rows),
+                g.eq(record.groups),
+                bias.eq(record.bias_base),
+                operand.eq(record.operand_base),
+                group_operand.eq(record.operand_base),
+                address.eq(record.base),
+                group_address.eq(record.base),
+                row_address.eq(record.base),
+                state.eq(record.state_base),
+            ]
+
+        def new_frame() -> None:
+            """From the program's start."""
+            m.d.sync += [pc.eq(0), step.eq(0), last_step.eq(self.steps == 1)]
+
+        def next_step() -> None:
+            """Counts a step."""
+            m.d.sync += [step.eq(step + 1), last_step.eq(step == self.steps - 2)]
+            with m.If(last_step):
+                new_frame()
 
         with m.FSM(init="Refetch"):
             with m.State("Refetch"):
                 m.next = "Fetch"
             with m.State("Fetch"):
-                m.d.sync += [record.eq(read.data), current.eq(pc)]
-                with m.If(pc == program - 1):
-                    m.d.sync += [pc.eq(self.params.loop), step.eq(step + 1)]
-                    with m.If(step == self.steps - 1):
-                        m.d.sync += [pc.eq(0), step.eq(0)]
-                with m.Else():
-                    m.d.sync += pc.eq(pc + 1)
+                m.d.sync += [record.eq(read.data), current.eq(pc), pc.eq(pc + 1), taken_up.eq(1)]
+                with m.If(program_ends):
+                    m.d.sync += pc.eq(self.params.loop)
+                    next_step()
                 m.next = "Start"
             with m.State("Start"):
-                start_row()
-                m.d.sync += [
-                    column.eq(0),
-                    column_last.eq(0),
-                    operand_step.eq(self._times_rows(record.blocks + 1)),
-                    address_step.eq(self._times_rows(record.channel_step)),
-                    y.eq(record.out_rows),
-                    g.eq(record.groups),
-                    bias.eq(record.bias_base),
-                    operand.eq(record.operand_base),
-                    group_operand.eq(record.operand_base),
-                    address.eq(record.base),
-                    group_address.eq(record.base),
-                    row_address.eq(record.base),
-                    state.eq(record.state_base),
-                ]
                 m.next = "Drain"
             with m.State("Drain"):
-                with m.If(self.pass_done & last_block & last_group & last_row):
+                with m.If(pass_done & last_block & last_group & last_row):
                     m.next = "Fetch"
                 with m.If(self.skip):
-                    m.d.sync += step.eq(step + 1)
-                with m.If(self.restart | (self.skip & (step == self.steps - 1))):
-                    m.d.sync += [pc.eq(0), step.eq(0)]
+                    next_step()
+                with m.If(self.restart):
+                    new_frame()
+                with m.If(self.restart | (self.skip & last_step)):
                     m.next = "Refetch"
         return m
 

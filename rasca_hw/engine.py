@@ -5,6 +5,7 @@ network. What an engine can do follows from its parameters; what it does is its 
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import reduce
 from operator import or_
 from typing import Any
@@ -21,6 +22,7 @@ from .dynamic import DynamicWeights
 from .feeder import Feeder
 from .issue import HANDSHAKE, IssueSequencer
 from .latency import pool_wait, post_params, settle_cycles
+from .packed import PackedArray
 from .packer import Packer
 from .params import EngineParams
 from .pool import StatePool
@@ -113,11 +115,16 @@ class Engine(wiring.Component):
         m.d.sync += in_flight.eq(in_flight + seq.last - drain.pass_done)
         settle = settle_cycles(params)
         settling = Signal(range(settle + 1))
-        with m.If(in_flight != 0):
+        # A cycle ahead, so that it is a register.
+        drained = Signal(init=1)
+        m.d.sync += drained.eq(0)
+        with m.If((in_flight != 0) | seq.active):
             m.d.sync += settling.eq(settle)
-        with m.Elif(settling != 0):
+        with m.Elif(settling > 1):
             m.d.sync += settling.eq(settling - 1)
-        m.d.comb += seq.drained.eq((in_flight == 0) & (settling == 0))
+        with m.Else():
+            m.d.sync += drained.eq(1)
+        m.d.comb += seq.drained.eq(drained)
 
         if isinstance(drain, SerialTail):
             self._broadcast(m, drain)
@@ -163,9 +170,9 @@ class Engine(wiring.Component):
         m.d.comb += weights.address.eq(
             delay(m, seq.weight_address, feeder.LATENCY - rom.LATENCY - lead, name=prefix + "weight_address")
         )
-        m.submodules[prefix + "array"] = systolic = SystolicArray(
-            rows=params.rows, columns=params.columns, acc_width=params.acc_width
-        )
+        size = {"rows": params.rows, "columns": params.columns, "acc_width": params.acc_width}
+        systolic = PackedArray(**size, taps=params.longest_pass) if params.packed else SystolicArray(**size)
+        m.submodules[prefix + "array"] = systolic
         m.d.comb += [
             systolic.activations.eq(feed.operands),
             systolic.weights.eq(weights.word if self.dynamic is None else self.dynamic.word),
@@ -184,13 +191,19 @@ class Engine(wiring.Component):
         activations = memory.Memory(shape=8 * params.columns, depth=params.depth + 1, init=[])
         m.submodules[prefix + "activations"] = activations
         read, write = activations.read_port(), activations.write_port(granularity=8 if params.broadcast else None)
-        lines = delay(m, seq.lines, 1, name=prefix + "lines", reset_less=False)
-        m.submodules[prefix + "feeder"] = feed = Feeder(params.columns, short=params.broadcast)
+        m.submodules[prefix + "feeder"] = feed = Feeder(
+            params.columns, short=params.broadcast, reads_lines=params.reads_lines
+        )
         m.d.comb += [
             read.addr.eq(seq.address),
             feed.tap.eq(seq.tap),
-            feed.word.eq(Mux(lines, self.line_word.as_value(), read.data) if params.reads_lines else read.data),
+            feed.word.eq(read.data),
         ]
+        if params.reads_lines:
+            m.d.comb += [
+                feed.lines.eq(delay(m, seq.lines, 1, name=prefix + "lines", reset_less=False)),
+                feed.line_word.eq(self.line_word),
+            ]
         return feed, write
 
     def _broadcast(self, m: Module, tail: SerialTail) -> None:
@@ -250,7 +263,7 @@ class Engine(wiring.Component):
             ]
 
     def _post_rows(
-        self, m: Module, group: int, prefix: str, systolic: SystolicArray, at: Callable[[int, int], Any]
+        self, m: Module, group: int, prefix: str, systolic: SystolicArray | PackedArray, at: Callable[[int, int], Any]
     ) -> list[RowPost]:
         params = self.params
         biases = params.biases[group]
@@ -266,7 +279,8 @@ class Engine(wiring.Component):
 
         rows = []
         for r in range(params.rows):
-            m.submodules[f"{prefix}post{r}"] = row = RowPost(self.post_params)
+            of_luts = r >= params.rows - params.lut_multipliers
+            m.submodules[f"{prefix}post{r}"] = row = RowPost(replace(self.post_params, lut_multiplier=of_luts))
             with m.If(at(post.BIAS_READ, r).load):
                 m.d.comb += bias_read.addr.eq(at(post.BIAS_READ, r).bias_address)
             m.d.comb += [

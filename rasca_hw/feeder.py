@@ -38,20 +38,28 @@ class Tap(data.Struct):
 
 
 class Feeder(wiring.Component):
-    """Forms windows. `word` is the memory's output for the tap of the cycle before; `operands` come `LATENCY` cycles
-    after the tap, `SHORT_LATENCY` with `short`.
+    """Forms windows. `word` is the memory's output for the tap of the cycle before, with `reads_lines` it is
+    `line_word` where `lines` says so; `operands` come `LATENCY` cycles after the tap, `SHORT_LATENCY` with `short`.
     """
 
-    def __init__(self, columns: int, *, short: bool = False) -> None:
+    def __init__(self, columns: int, *, short: bool = False, reads_lines: bool = False) -> None:
         self.columns = columns
         self.short = short
+        self.reads_lines = reads_lines
         word = data.ArrayLayout(signed(8), columns)
-        super().__init__({"tap": In(Tap), "word": In(word), "operands": Out(word)})
+        lines = {"lines": In(1), "line_word": In(word)} if reads_lines else {}
+        super().__init__({"tap": In(Tap), "word": In(word), **lines, "operands": Out(word)})
 
     def elaborate(self, platform: Any) -> Module:
         m = Module()
         last = self.columns - 1
-        newer = self.word if self.short else delay(m, self.word, 1, name="newer")
+        # A block RAM's output comes late in its cycle: the long way chooses between two of them in the next one.
+        behind = 0 if self.short else 1
+        newer = Signal.like(self.word)
+        m.d.comb += newer.eq(delay(m, self.word, behind, name="word"))
+        if self.reads_lines:
+            with m.If(delay(m, self.lines, behind, name="lines")):
+                m.d.comb += newer.eq(delay(m, self.line_word, behind, name="line_word"))
         current = delay(m, newer, 1, name="current")
         older = delay(m, current, 1, name="older")
         tap = delay(m, self.tap, 2 if self.short else 3, name="tap")

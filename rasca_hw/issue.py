@@ -29,7 +29,7 @@ STEP_OVERHEAD = 2
 
 HANDSHAKE = wiring.Signature(
     {
-        "rows_available": In(8),
+        "row_stored": In(1),
         "rows_done": Out(4),
         "features_full": In(1),
         "features_taken": Out(1),
@@ -50,7 +50,7 @@ HANDSHAKE = wiring.Signature(
 )
 """What an engine waits for, and what it tells those who wait for it.
 
-rows_available, rows_done : kernel rows the line buffer holds; how many it may free (a pulse).
+row_stored, rows_done : the line buffer holds another row (a pulse); how many it may free (a pulse).
 features_full, features_taken : received features (taken: a pulse at the start of the reading layer).
 credit, credit_taken, credit_given : leave to send features; given: a pulse when received ones are no longer read.
 abort, restart : the frame was truncated: once nothing more is in flight, start over (a pulse).
@@ -117,59 +117,67 @@ class IssueSequencer(wiring.Component):
         m.d.comb += read.addr.eq(pc)
 
         delay = Signal.like(record.delay)
+        waited = Signal()
         gap = Signal.like(record.gap)
         y = Signal.like(record.out_rows)
         g = Signal.like(record.groups)
         b = Signal.like(record.blocks)
         tap = Signal.like(record.taps)
         window = Signal(2)
-        row_start = Signal.like(self.address)
-        pass_start = Signal.like(self.address)
+        first_start = Signal.like(self.address)
+        next_start = Signal.like(self.address)
+        next_row = Signal.like(self.address)
         tap_start = Signal.like(self.address)
         address = Signal.like(self.address)
         group_weights = Signal.like(self.weight_address)
         weights = Signal.like(self.weight_address)
-        next_weights = Signal.like(self.weight_address)
-        rows_needed = Signal(8)
-        first = Signal()
-        passing = Signal()
-        idle = Signal()
-        ending = Signal()
-        row_ends = Signal()
-        abort = self._flag(m, handshake.abort, "abort_seen")
         line_start = Signal.like(self.address, init=1)
-        # Whether the next layer is a step's first, and where it starts.
+        # A layer is under way, a row of it, a tap. Without a tap, what the registers of the walk hold does not matter.
+        running = Signal()
+        passing = Signal()
+        active = Signal()
+        abort = self._flag(m, handshake.abort, "abort_seen")
+        # Whether the next layer is a step's first, which step it is, and where the program is.
         opens = Signal()
+        first_step = Signal(init=1)
+        last_step = Signal(init=self.steps == 1)
         parity = Signal()
         gate = Signal()
         judged = Signal()
-        owed = Signal(8)
         m.d.comb += [
-            gate.eq(Mux(step == 0, handshake.rule_enabled, handshake.gated)),
+            gate.eq(Mux(first_step, handshake.rule_enabled, handshake.gated)),
             handshake.skipped.eq(self.skip & bool(self.params.reads_lines)),
         ]
         m.d.sync += judged.eq((handshake.passed == step) & (handshake.parity == parity))
-        m.d.sync += owed.eq(owed + handshake.before_skipped - (self.skip & (not self.params.reads_lines)))
 
         # What a pass ends with is known before: ends are flags, computed a cycle ahead or, where nothing changes within
-        # a pass of at least two cycles, a cycle behind.
+        # a pass and its gap of at least two cycles, a cycle behind.
+        first = Signal()
+        near_last = Signal()
         last = Signal()
-        end = Signal()
+        tap_ends = Signal()
+        turn = Signal(init=1)
         single = self._flag(m, ~record.wide & (record.taps == 0), "single")
+        double = self._flag(m, ~record.wide & (record.taps == 1), "double")
         no_gap = self._flag(m, record.gap == 0, "no_gap")
+        short_gap = self._flag(m, record.gap == 1, "short_gap")
         last_block = self._flag(m, b == 0, "last_block")
-        last_group = self._flag(m, g == 0, "last_group")
+        last_pass = self._flag(m, (g == 0) & (b == 0), "last_pass")
         last_row = self._flag(m, y == 0, "last_row")
-        next_last = ~idle & Mux(record.wide, (tap == 0) & (window == 1), tap == 1)
-        tap_stride = Stride(self, m, record.tap_step, record.lines, "tap")
-        row_stride = Stride(self, m, record.row_step, record.lines, "row")
+        row_ends = Signal()
+        row_starts = Signal()
+        starts = Signal()
+        tap_stride = Stride(self, m, record.tap_step, record.lines, "tap", before=record.wide)
+        row_stride = Stride(self, m, record.row_step, record.lines, "row", before=record.wide)
         line_stride = Stride(self, m, self.rows * self.row_words, 1, "line")
+        next_lines = Signal.like(self.address)
+        m.d.sync += next_lines.eq(line_stride.after(line_start))
+        next_weights = weights + active
 
         m.d.comb += [
-            self.active.eq(passing & ~idle),
-            ending.eq(passing & end),
-            row_ends.eq(ending & last_block & last_group),
-            next_weights.eq(weights + self.active),
+            row_ends.eq(turn & passing & last_pass),
+            starts.eq((turn & passing & ~last_pass) | row_starts),
+            self.active.eq(active),
             self.tap.window.eq(window),
             self.tap.left_edge.eq(b == record.blocks),
             self.tap.right_edge.eq(b == 0),
@@ -178,8 +186,8 @@ class IssueSequencer(wiring.Component):
             self.weight_address.eq(weights),
             self.weights.eq(record.weights),
             self.lines.eq(record.lines),
-            self.first.eq(self.active & first),
-            self.last.eq(self.active & last),
+            self.first.eq(first),
+            self.last.eq(last),
         ]
         valid_rows = Signal(range(self.params.rows + 1))
         valid_columns = Signal(range(self.params.columns + 1))
@@ -187,158 +195,210 @@ class IssueSequencer(wiring.Component):
             valid_rows.eq(Mux(g == 0, record.last_rows + 1, self.params.rows)),
             valid_columns.eq(Mux(b == 0, record.last_columns + 1, self.params.columns)),
         ]
-        with m.If(~(self.active & record.counts)):
+        with m.If(~(active & record.counts)):
             m.d.sync += [valid_rows.eq(0), valid_columns.eq(0)]
         m.d.sync += self.products.eq(valid_rows * valid_columns)
 
-        def start_pass(start: Any) -> None:
-            m.d.sync += [
-                pass_start.eq(start),
-                tap_start.eq(start),
-                address.eq(start),
-                tap.eq(record.taps),
-                window.eq(~record.wide),
-                first.eq(1),
-                last.eq(single),
-                end.eq(single & no_gap),
-                self.lane_address.eq(record.weight_base),
-            ]
-
-        # The walk itself: free-running where it can be, since `Row` sets everything before a row's first pass.
+        # The turn from one pass and its gap to the next; while no row is under way, every cycle is one.
         m.d.sync += [
             first.eq(0),
-            weights.eq(next_weights),
-            last.eq(next_last),
-            end.eq(Mux(no_gap, next_last, Mux(idle, gap == 2, last & (record.gap == 1)))),
+            last.eq(near_last),
+            near_last.eq(active & Mux(record.wide, (window == 0) & (tap == 0), tap == 2)),
+            tap_ends.eq(~record.wide | (~turn & (window == 1))),
+            turn.eq(Mux(no_gap, near_last, Mux(active, last & short_gap, gap == 2))),
+            gap.eq(gap - 1),
         ]
-        with m.If(record.wide & (window != 2)):
-            m.d.sync += [window.eq(window + 1), address.eq(self._next(address, record.lines))]
-        with m.Else():
-            next_start = tap_stride.after(tap_start)
+        with m.If(last):
+            m.d.sync += [active.eq(0), gap.eq(record.gap)]
+        with m.If(turn):
+            m.d.sync += [
+                turn.eq(~starts),
+                active.eq(starts),
+                first.eq(starts),
+                last.eq(starts & single),
+                near_last.eq(double),
+            ]
+
+        # The walk of the counters.
+        m.d.sync += window.eq(window + 1)
+        with m.If(turn):
             m.d.sync += [
                 window.eq(~record.wide),
-                tap.eq(tap - 1),
-                tap_start.eq(next_start),
+                tap.eq(record.taps),
+                b.eq(Mux(passing & ~last_block, b - 1, record.blocks)),
+                g.eq(Mux(passing, g - last_block, record.groups)),
+                self.lane_group.eq(Mux(passing, self.lane_group + last_block, 0)),
+            ]
+        with m.Elif(tap_ends):
+            m.d.sync += [window.eq(~record.wide), tap.eq(tap - 1)]
+
+        # The walk of the addresses.
+        m.d.sync += address.eq(address + 1)
+        with m.If(turn):
+            m.d.sync += [
                 address.eq(next_start),
+                tap_start.eq(next_start),
+                self.lane_address.eq(record.weight_base),
+            ]
+        with m.Elif(tap_ends):
+            after = tap_stride.after(tap_start)
+            m.d.sync += [
+                address.eq(after),
+                tap_start.eq(after),
                 self.lane_address.eq(self.lane_address + record.tap_step),
             ]
-        with m.If(last):
-            m.d.sync += [idle.eq(1), gap.eq(record.gap)]
-        with m.Else():
-            m.d.sync += gap.eq(gap - 1)
-        if self.params.broadcast:
-            # Where nothing is passed on by registers, all before the array stands still with the walk.
-            with m.If(~passing):
-                m.d.sync += [counter.eq(counter) for counter in (address, window, tap, tap_start, gap)]
-        with m.If(ending):
-            m.d.sync += idle.eq(0)
-            with m.If(~last_block):
-                m.d.sync += [b.eq(b - 1), weights.eq(group_weights)]
-                start_pass(pass_start + 1)
-            with m.Elif(~last_group):
-                m.d.sync += [
-                    g.eq(g - 1),
-                    b.eq(record.blocks),
-                    group_weights.eq(next_weights),
-                    self.lane_group.eq(self.lane_group + 1),
-                ]
-                start_pass(row_start - record.wide)
-        with m.If(row_ends & ~last_row):
-            m.d.comb += handshake.rows_done.eq(record.frees)
-            m.d.sync += [
-                y.eq(y - 1),
-                row_start.eq(row_stride.after(row_start)),
-                rows_needed.eq(rows_needed + ~record.frees),
-            ]
-        with m.If(row_ends & last_row & record.frees):
-            m.d.comb += handshake.rows_done.eq(self.kernel_height)
-            m.d.sync += line_start.eq(line_stride.after(line_start))
+        # The next pass begins a word on, or again where the row's first one did, or in the next row.
+        with m.If(~running):
+            m.d.sync += next_start.eq(Mux(record.lines, line_start, record.base) - record.wide)
+        with m.Elif(~passing):
+            m.d.sync += [first_start.eq(next_start), next_row.eq(row_stride.after(next_start))]
+        with m.Elif(first):
+            m.d.sync += next_start.eq(next_start + 1)
+            with m.If(b == 0):
+                m.d.sync += next_start.eq(Mux(g == 0, next_row, first_start))
+
+        # And of the weights: each block of a group reads the same.
+        new_group = self._flag(m, turn & passing & last_block, "new_group")
+        m.d.sync += weights.eq(next_weights)
+        with m.If(turn & ~passing):
+            m.d.sync += weights.eq(record.weight_base)
+        with m.Elif(turn & ~last_block):
+            m.d.sync += weights.eq(group_weights)
+        with m.If(~passing):
+            m.d.sync += group_weights.eq(record.weight_base)
+        with m.Elif(new_group):
+            m.d.sync += group_weights.eq(weights)
+
+        rows = self._rows(m, record, row_starts, y) if self.params.reads_lines else None
+        rows_ok = ~record.lines | (0 if rows is None else rows >= 0)
+        owes = None if self.params.reads_lines else self._owed(m)
+
+        # The walk of the rows; each waits for those of the line buffer that it reads.
+        m.d.comb += row_starts.eq(running & ~passing & rows_ok)
+        with m.If(row_starts):
+            m.d.sync += passing.eq(1)
+        with m.If(row_ends):
+            m.d.sync += passing.eq(0)
+        with m.If(row_ends):
+            m.d.sync += y.eq(y - 1)
+        with m.If(~running):
+            m.d.sync += y.eq(record.out_rows)
+        with m.If(row_ends & record.frees):
+            m.d.comb += handshake.rows_done.eq(Mux(last_row, self.kernel_height, 1))
+            with m.If(last_row):
+                m.d.sync += line_start.eq(next_lines)
+
+        def new_frame() -> None:
+            """From the program's start."""
+            m.d.sync += [pc.eq(0), step.eq(0), first_step.eq(1), last_step.eq(self.steps == 1), parity.eq(~parity)]
+
+        def next_step() -> None:
+            """Counts a step."""
+            m.d.sync += [step.eq(step + 1), first_step.eq(0), last_step.eq(step == self.steps - 2)]
+            with m.If(last_step):
+                new_frame()
+
+        # Flags a cycle behind: the program counter changes in `Fetch` and before `Refetch` only.
+        program_ends = self._flag(m, pc == program, "program_ends")
+        at_loop = self._flag(m, pc == self.params.loop, "at_loop")
+        m.d.sync += [delay.eq(delay - 1), waited.eq(waited | (delay == 1))]
 
         with m.FSM(init="Refetch"):
-            with m.State("Fetch"):
-                m.d.sync += record.eq(read.data)
-                with m.If(pc == program):
-                    m.d.sync += pc.eq(self.params.loop)
-                    m.d.sync += step.eq(step + 1)
-                    with m.If(step == self.steps - 1):
-                        m.d.sync += [pc.eq(0), step.eq(0), parity.eq(~parity)]
-                    m.next = "Refetch"
-                with m.Else():
-                    m.d.sync += [pc.eq(pc + 1), opens.eq(pc == self.params.loop)]
-                    m.d.sync += delay.eq(self.layout(read.data).delay)
-                    m.next = "Start"
             with m.State("Refetch"):
                 m.next = "Fetch"
+            with m.State("Fetch"):
+                m.d.sync += record.eq(read.data)
+                with m.If(program_ends):
+                    m.d.sync += pc.eq(self.params.loop)
+                    next_step()
+                    m.next = "Refetch"
+                with m.Else():
+                    fetched = self.layout(read.data).delay
+                    m.d.sync += [pc.eq(pc + 1), opens.eq(at_loop), delay.eq(fetched), waited.eq(fetched == 0)]
+                    m.next = "Start"
             with m.State("Start"):
                 features_ok = ~record.wait_features | handshake.features_full
                 credit_ok = ~record.wait_credit | handshake.credit
-                with m.If(delay != 0):
-                    m.d.sync += delay.eq(delay - 1)
-                if self.params.reads_lines:
+                with m.If(~waited):
+                    pass
+                if rows is not None:
                     with m.Elif(opens & gate & ~judged):
                         pass
-                    with m.Elif(opens & (step == 0) & (handshake.rows_available < self.kernel_height)):
+                    with m.Elif(opens & first_step & (rows < 0)):
                         # A frame opens with its first rows, and is under the rule that is set then.
                         with m.If(abort & self.drained):
                             m.next = "Restart"
                     with m.Elif(opens & gate & handshake.skip):
-                        with m.If(self.drained & (handshake.rows_available >= self.rows)):
-                            m.d.comb += [self.skip.eq(1), handshake.rows_done.eq(self.rows)]
-                            m.d.sync += line_start.eq(line_stride.after(line_start))
+                        with m.If(self.drained & (rows >= self.rows - self.kernel_height)):
+                            m.next = "Skip"
                         with m.Elif(abort & self.drained):
                             m.next = "Restart"
                 else:
-                    with m.Elif(opens & (owed != 0)):
-                        m.d.comb += self.skip.eq(self.drained)
+                    with m.Elif(opens & owes):
+                        with m.If(self.drained):
+                            m.next = "Skip"
                 with m.Elif(features_ok & credit_ok):
                     m.d.comb += [
                         handshake.features_taken.eq(record.wait_features),
                         handshake.credit_taken.eq(record.wait_credit),
                     ]
-                    m.d.sync += [
-                        rows_needed.eq(self.kernel_height),
-                        y.eq(record.out_rows),
-                        row_start.eq(Mux(record.lines, line_start, record.base)),
-                    ]
                     with m.If(opens):
                         m.d.sync += handshake.gated.eq(gate)
-                        m.d.comb += handshake.opened.eq(step == 0)
-                    m.next = "Row"
+                        m.d.comb += handshake.opened.eq(first_step)
+                    m.d.sync += running.eq(1)
+                    m.next = "Run"
                 # A truncated frame ends where the next rows or features would be waited for.
                 with m.Elif(abort & record.wait_features & self.drained):
                     m.next = "Restart"
-                with m.If(self.skip):
-                    m.d.sync += step.eq(step + 1)
-                    with m.If(step == self.steps - 1):
-                        m.d.sync += [pc.eq(0), step.eq(0), parity.eq(~parity)]
-                        m.next = "Refetch"
+            with m.State("Run"):
+                with m.If(row_ends & last_row):
+                    m.d.comb += handshake.credit_given.eq(record.post_credit)
+                    m.d.sync += running.eq(0)
+                    m.next = "Fetch"
+                with m.If(~passing & ~rows_ok & abort & self.drained):
+                    m.d.sync += running.eq(0)
+                    m.next = "Restart"
+            with m.State("Skip"):
+                m.d.comb += self.skip.eq(1)
+                next_step()
+                if rows is not None:
+                    m.d.comb += handshake.rows_done.eq(self.rows)
+                    m.d.sync += line_start.eq(next_lines)
+                m.next = "Start"
+                with m.If(last_step):
+                    m.next = "Refetch"
             with m.State("Restart"):
                 m.d.comb += handshake.restart.eq(1)
-                m.d.sync += [pc.eq(0), step.eq(0), parity.eq(~parity)]
+                new_frame()
                 m.next = "Refetch"
-            with m.State("Row"):
-                m.d.sync += [
-                    g.eq(record.groups),
-                    b.eq(record.blocks),
-                    weights.eq(record.weight_base),
-                    group_weights.eq(record.weight_base),
-                    self.lane_group.eq(0),
-                    idle.eq(0),
-                ]
-                start_pass(row_start - record.wide)
-                with m.If(~record.lines | (handshake.rows_available >= rows_needed)):
-                    m.d.sync += passing.eq(1)
-                    m.next = "Pass"
-                with m.Elif(abort & self.drained):
-                    m.next = "Restart"
-            with m.State("Pass"):
-                with m.If(row_ends):
-                    m.d.sync += passing.eq(0)
-                    m.next = "Row"
-                    with m.If(last_row):
-                        m.d.comb += handshake.credit_given.eq(record.post_credit)
-                        m.next = "Fetch"
         return m
+
+    def _rows(self, m: Module, record: Any, row_starts: Signal, y: Signal) -> Signal:
+        """Rows in the line buffer beyond those that the next output row needs; before a layer its first one."""
+        rows = Signal(range(-self.rows, self.line_words // self.row_words + 1), init=-self.kernel_height)
+        taken = Signal(rows.shape())
+        row_started = self._flag(m, row_starts & record.lines, "row_started")
+        with m.If(self.skip):
+            m.d.comb += taken.eq(self.rows)
+        with m.Elif(row_started):
+            # Rows that are not freed are read again, by the next head.
+            m.d.comb += taken.eq(Mux(y == 0, Mux(record.frees, self.kernel_height, -record.out_rows), 1))
+        m.d.sync += rows.eq(rows + self.handshake.row_stored - taken)
+        with m.If(self.handshake.restart):
+            m.d.sync += rows.eq(-self.kernel_height)
+        return rows
+
+    def _owed(self, m: Module) -> Signal:
+        """Whether the engine before passed over groups that this one did not yet."""
+        owed = Signal(8)
+        owes = Signal()
+        more, less = self.handshake.before_skipped, self.skip
+        m.d.sync += owed.eq(owed + more - less)
+        with m.If(more & ~less):
+            m.d.sync += owes.eq(1)
+        with m.Elif(less & ~more):
+            m.d.sync += owes.eq(owed != 1)
+        return owes
 
     def _flag(self, m: Module, value: Any, name: str) -> Signal:
         """`value`, a cycle later."""
@@ -346,27 +406,24 @@ class IssueSequencer(wiring.Component):
         m.d.sync += flag.eq(value)
         return flag
 
-    def _next(self, address: Any, lines: Any) -> Any:
-        """The address after, in the circular line buffer (1 to `line_words`) or straight on."""
-        if not self.params.reads_lines:
-            return address + 1
-        return Mux(lines & (address == self.line_words), 1, address + 1)
-
 
 class Stride:
     """Steps through the line buffer's circular addresses (1 to `line_words`) or straight on.
 
-    Limit and step back are registers, so that one comparison beside one addition is all that a step takes.
+    Limit and step back are registers, so that one comparison beside one addition is all that a step takes. With
+    `before` the addresses are those of the words before.
     """
 
-    def __init__(self, sequencer: IssueSequencer, m: Module, step: Any, lines: Any, name: str) -> None:
+    def __init__(
+        self, sequencer: IssueSequencer, m: Module, step: Any, lines: Any, name: str, *, before: Any = 0
+    ) -> None:
         self.step = step
         self.circular = sequencer.params.reads_lines
         words = sequencer.line_words
         self.limit = Signal(len(sequencer.address) + 1, name=f"{name}_limit")
         self.back = Signal.like(sequencer.address, name=f"{name}_back")
         if self.circular:
-            m.d.sync += [self.limit.eq(Mux(lines, words - step, ~0)), self.back.eq(step - words)]
+            m.d.sync += [self.limit.eq(Mux(lines, words - step - before, ~0)), self.back.eq(step - words)]
 
     def after(self, address: Any) -> Any:
         """The address one step on."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from . import array, broadcast, drain, feeder, pool, post, serial_drain, serial_pool, serial_post, softmax
+from . import array, broadcast, drain, feeder, packed, pool, post, serial_drain, serial_pool, serial_post, softmax
 from .params import EngineParams
 from .post import PostParams
 
@@ -20,11 +20,18 @@ def tap_latency(params: EngineParams) -> int:
     return feeder.SHORT_LATENCY if params.broadcast else feeder.LATENCY
 
 
+def array_latency(params: EngineParams) -> int:
+    """Cycles from a pass's last operands to the sum of column 0, row 0."""
+    if params.broadcast:
+        return broadcast.LATENCY
+    return packed.LATENCY if params.packed else array.LATENCY
+
+
 def sum_latency(params: EngineParams) -> int:
     """Cycles from the address of a pass's last tap to the sum of column 0, row 0 (systolic: to `valid`); row r follows
     r * skew cycles later.
     """
-    return tap_latency(params) + (broadcast.LATENCY if params.broadcast else array.LATENCY)
+    return tap_latency(params) + array_latency(params)
 
 
 def drain_latency(params: EngineParams) -> int:

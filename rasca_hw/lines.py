@@ -15,6 +15,7 @@ from amaranth.hdl import Cat, Module, Mux, Signal, signed
 from amaranth.lib import data, memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from .array import delay
 from .interfaces import Errors, Pixel
 
 COLOURS = 3
@@ -29,14 +30,14 @@ def line_buffer_words(width: int, columns: int, line_rows: int) -> int:
 class LineBuffer(wiring.Component):
     """Takes a pixel in three cycles, a byte in each, and leaves it on the stream until the last of them.
 
-    A row is available in the cycle after its last pixel was taken. Pixels that belong to no frame, and those past a
+    A row is complete in the cycle after its last pixel was taken. Pixels that belong to no frame, and those past a
     line's end, take one cycle; filling takes three for each word.
 
     Members
     -------
     pixels : the sensor's stream; ready is low while the buffer is full.
     address, word : read port, data a cycle after the address.
-    rows_available : complete rows not yet freed; rows_done : rows to free (a pulse with a count).
+    row_stored : another row is complete in the next cycle (a pulse); rows_done : rows to free (a pulse with a count).
     started : the first pixel of a frame is there; ended : all rows of a frame are in the buffer, or it was cut off.
     errors : of the frame, valid with `ended`.
     abort : the frame was cut off and all its rows were taken; until `aborted`.
@@ -57,7 +58,7 @@ class LineBuffer(wiring.Component):
                 "pixels": In(stream.Signature(Pixel)),
                 "address": In(range(self.depth)),
                 "word": Out(data.ArrayLayout(8, columns)),
-                "rows_available": Out(8),
+                "row_stored": Out(1),
                 "rows_done": In(4),
                 "started": Out(1),
                 "ended": Out(1),
@@ -74,68 +75,70 @@ class LineBuffer(wiring.Component):
         used = Signal(range(self.line_rows + 1))
         stored = Signal()
         m.d.sync += used.eq(used + stored - self.rows_done)
-        m.d.comb += self.rows_available.eq(used)
+        m.d.comb += self.row_stored.eq(stored)
         space = used != self.line_rows
 
-        colour = Signal(range(COLOURS))
+        colour = Signal(range(COLOURS))  # 0 to 2
         lane = Signal(range(self.columns))
         word = Signal(range(self.row_words))
         group_rows = Signal(range(self.rows))
         groups = Signal(range(self.steps))
         # Rest of a line that is too short, or of a group that was cut off; rest of a line that is too long.
         filling, surplus = Signal(), Signal()
-        # A byte is stored, and what it is the last one of.
+        # A byte is stored, and what it is the last one of. A pixel's other bytes follow its first one at once, so what
+        # the place of the pixel tells is known a cycle before it is needed.
         take = Signal()
-        last_colour, last_lane, last_word = Signal(), Signal(), Signal()
-        row_ends, group_ends, frame_ends = Signal(), Signal(), Signal()
-        m.d.comb += [
-            last_colour.eq(colour == COLOURS - 1),
-            # Filling goes word by word.
-            last_lane.eq((lane == self.columns - 1) | row_ends | filling),
+        last_colour, last_lane, last_word, row_lane = Signal(), Signal(), Signal(), Signal()
+        word_ends, row_ends, group_ends, frame_ends = Signal(), Signal(), Signal(), Signal()
+        m.d.sync += [
+            last_lane.eq(lane == self.columns - 1),
+            row_lane.eq(lane == (self.width - 1) % self.columns),
             last_word.eq(word == self.row_words - 1),
-            row_ends.eq(last_word & ((lane == (self.width - 1) % self.columns) | filling)),
-            stored.eq(take & last_colour & row_ends),
             group_ends.eq(group_rows == self.rows - 1),
-            frame_ends.eq(group_ends & (groups == self.steps - 1)),
+            frame_ends.eq((group_rows == self.rows - 1) & (groups == self.steps - 1)),
         ]
-        m.d.comb += self.pixels.ready.eq(take & last_colour & ~filling)
+        m.d.comb += [
+            last_colour.eq(colour[1]),
+            # Filling goes word by word.
+            word_ends.eq(last_lane | row_ends | filling),
+            row_ends.eq(last_word & (row_lane | filling)),
+            stored.eq(last_colour & row_ends),
+        ]
         with m.If(take):
             m.d.sync += colour.eq(Mux(last_colour, 0, colour + 1))
-        with m.If(take & last_colour):
-            m.d.sync += lane.eq(Mux(last_lane, 0, lane + 1))
-            with m.If(last_lane):
+        with m.If(last_colour):
+            m.d.comb += self.pixels.ready.eq(~filling)
+            m.d.sync += lane.eq(Mux(word_ends, 0, lane + 1))
+            with m.If(word_ends):
                 m.d.sync += word.eq(Mux(last_word, 0, word + 1))
         with m.If(stored):
             m.d.sync += group_rows.eq(Mux(group_ends, 0, group_rows + 1))
             with m.If(group_ends):
                 m.d.sync += groups.eq(Mux(frame_ends, 0, groups + 1))
 
-        def take_byte() -> None:
-            """Stores a byte of the pixel on the stream; the current row has a place."""
-            m.d.comb += take.eq(1)
-            m.next = "Line"
-            with m.If(last_colour & ~filling):
-                with m.If(pixel.last & ~row_ends):
-                    m.d.sync += [errors.short_line.eq(1), filling.eq(1)]
-                with m.If(~pixel.last & row_ends):
-                    m.d.sync += [errors.long_line.eq(1), surplus.eq(1)]
-            with m.If(stored):
-                m.d.sync += filling.eq(errors.truncated & ~group_ends)
-                with m.If(frame_ends | (errors.truncated & group_ends)):
-                    m.next = "Ended"
-
         with m.FSM():
             with m.State("Idle"):
                 m.d.sync += [errors.eq(0), surplus.eq(0)]
                 with m.If(self.pixels.valid & space):
                     with m.If(pixel.first):
-                        m.d.comb += self.started.eq(1)
-                        take_byte()
+                        m.d.comb += [self.started.eq(1), take.eq(1)]
+                        m.next = "Line"
                     with m.Else():
                         m.d.comb += self.pixels.ready.eq(1)
             with m.State("Line"):
-                with m.If((self.pixels.valid | filling) & space):
-                    with m.If(pixel.first & (colour == 0) & ~filling):
+                with m.If(colour != 0):
+                    m.d.comb += take.eq(1)
+                    with m.If(last_colour & ~filling):
+                        with m.If(pixel.last & ~row_ends):
+                            m.d.sync += [errors.short_line.eq(1), filling.eq(1)]
+                        with m.If(~pixel.last & row_ends):
+                            m.d.sync += [errors.long_line.eq(1), surplus.eq(1)]
+                    with m.If(stored):
+                        m.d.sync += filling.eq(errors.truncated & ~group_ends)
+                        with m.If(frame_ends | (errors.truncated & group_ends)):
+                            m.next = "Ended"
+                with m.Elif((self.pixels.valid | filling) & space):
+                    with m.If(pixel.first & ~filling):
                         m.d.sync += [errors.truncated.eq(1), filling.eq(1), surplus.eq(0)]
                         with m.If((group_rows == 0) & (word == 0) & (lane == 0)):
                             m.d.sync += filling.eq(0)
@@ -144,7 +147,7 @@ class LineBuffer(wiring.Component):
                         m.d.comb += self.pixels.ready.eq(1)
                         m.d.sync += surplus.eq(~pixel.last)
                     with m.Else():
-                        take_byte()
+                        m.d.comb += take.eq(1)
             with m.State("Ended"):
                 m.d.comb += self.ended.eq(1)
                 m.next = "Idle"
@@ -156,33 +159,43 @@ class LineBuffer(wiring.Component):
                     m.d.sync += groups.eq(0)
                     m.next = "Idle"
 
-        address = self._walk(m, take, last_colour, last_lane, row_ends)
+        # The bytes are written a cycle later: what they go through ends in registers.
         m.submodules.memory = mem = memory.Memory(shape=8 * self.columns, depth=self.depth, init=[])
         read, write = mem.read_port(), mem.write_port(granularity=8)
+        address = self._walk(m, take, last_colour, word_ends, row_ends)
         first, others = self._bytes(m, colour, lane)
         lanes = Cat(lane == i for i in range(self.columns))
         if self.width % self.columns:
             # The first byte of a word clears the others.
             lanes |= (lane == 0).replicate(self.columns)
+        enable = Mux(take & ~self.ignored, lanes, 0)
+        first, others = delay(m, first, 1, name="first"), delay(m, others, 1, name="others")
+        enable = delay(m, enable, 1, name="enable", reset_less=False)
         m.d.comb += [
             read.addr.eq(self.address),
             self.word.eq(read.data),
             write.addr.eq(address),
             write.data.eq(Cat(first, *[others] * (self.columns - 1))),
-            write.en.eq(Mux(take & ~self.ignored, lanes, 0)),
+            write.en.eq(enable),
         ]
         return m
 
-    def _walk(self, m: Module, take: Signal, last_colour: Signal, last_lane: Signal, row_ends: Signal) -> Signal:
-        """The address of the byte at hand: of each pixel the three words of its place, which are `row_words` apart."""
+    def _walk(self, m: Module, take: Signal, last_colour: Signal, word_ends: Signal, row_ends: Signal) -> Signal:
+        """The address of the byte taken a cycle before: of each pixel the three words of its place, which are
+        `row_words` apart.
+        """
         address = Signal(range(self.depth), init=1)
+        row = Signal(range(self.line_rows))
+        last_row = Signal()
         step = Signal(signed(len(address) + 1))
         back = -(COLOURS - 1) * self.row_words
-        m.d.comb += step.eq(Mux(~last_colour, self.row_words, Mux(row_ends, 1, Mux(last_lane, back + 1, back))))
-        with m.If(take):
+        m.d.sync += last_row.eq(row == self.line_rows - 1)
+        with m.If(last_colour & row_ends):
+            m.d.sync += row.eq(Mux(last_row, 0, row + 1))
+        next_row = Mux(last_row, 1 - self.words, 1)
+        m.d.sync += step.eq(Mux(~last_colour, self.row_words, Mux(row_ends, next_row, Mux(word_ends, back + 1, back))))
+        with m.If(delay(m, take, 1, name="taken", reset_less=False)):
             m.d.sync += address.eq(address + step)
-            with m.If(last_colour & row_ends & (address == self.words)):
-                m.d.sync += address.eq(1)
         return address
 
     def _bytes(self, m: Module, colour: Signal, lane: Signal) -> tuple[Signal, Any]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from amaranth.hdl import ClockSignal, Const, Instance, Module, Signal, signed
+from amaranth.hdl import ClockSignal, Const, Instance, Module, Mux, Signal, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -74,6 +74,34 @@ class Multiplier(wiring.Component):
             i_RST0=Const(0),
             **{f"o_P{i}": p[i] for i in range(36)},
         )
+
+
+class LogicMultiplier(wiring.Component):
+    """As :class:`Multiplier`, of additions: for where a device's own multipliers are used up. Yosys would take one of
+    those for `a * b`.
+    """
+
+    def __init__(self, a_width: int, b_width: int) -> None:
+        super().__init__(
+            {"a": In(signed(a_width)), "b": In(signed(b_width)), "product": Out(signed(a_width + b_width))}
+        )
+
+    def elaborate(self, platform: Any) -> Module:
+        m = Module()
+        a = Signal.like(self.a, reset_less=True)
+        b = Signal.like(self.b, reset_less=True)
+        m.d.sync += [a.eq(self.a), b.eq(self.b)]
+        top = len(b) - 1
+        rows = [Mux(b[i], (-a if i == top else a) << i, 0) for i in range(len(b))]
+        halves = []
+        for name, part in (("lower", rows[: top // 2]), ("upper", rows[top // 2 :])):
+            half = Signal.like(self.product, name=name, reset_less=True)
+            m.d.sync += half.eq(sum(part[1:], part[0]))
+            halves.append(half)
+        product = Signal.like(self.product, reset_less=True)
+        m.d.sync += product.eq(halves[0] + halves[1])
+        m.d.comb += self.product.eq(product)
+        return m
 
 
 class MultiplierPair(wiring.Component):

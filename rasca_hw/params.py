@@ -37,6 +37,8 @@ class EngineParams:
     groups : arrays that run the same program in lockstep on weights of their own (parallel heads).
     rows, columns : size of each array: output channels x neighbouring columns.
     boot : the weight, bias and table memories of a broadcast array are filled through the port `load`.
+    packed : whether two rows of a systolic array share a multiplier, see :mod:`rasca_hw.packed`.
+    lut_multipliers : so many of the multipliers for elementwise products, the last rows', are made of LUTs.
     broadcast : whether that is a :class:`~rasca_hw.broadcast.BroadcastArray`, with one post-processing row for all, or
         a :class:`~rasca_hw.array.SystolicArray`.
     acc_width : accumulator bits, proven by the generator for the weights given.
@@ -78,6 +80,8 @@ class EngineParams:
     receives_features: bool = False
     classifies: bool = False
     boot: bool = False
+    packed: bool = False
+    lut_multipliers: int = 0
 
     @property
     def shared_words(self) -> int:
@@ -95,15 +99,33 @@ class EngineParams:
         return self.columns * (self.rows if self.broadcast else 1)
 
     @property
-    def multipliers(self) -> int:
-        """Multipliers instantiated: the arrays, one a row for elementwise products, one each for pool and softmax.
+    def array_products(self) -> int:
+        """Products that the arrays make in a cycle."""
+        return self.groups * self.rows * self.columns
 
-        Beside a broadcast array they are made of additions.
+    @property
+    def other_multipliers(self) -> int:
+        """Multipliers beside the arrays: one a row for elementwise products, less those of LUTs, one each for pool and
+        softmax. Beside a broadcast array they are made of additions.
         """
         if self.broadcast:
-            return self.groups * self.rows * self.columns
-        elementwise = self.rows if self.operand_depth else 0
-        return self.groups * self.rows * self.columns + elementwise + bool(self.state_columns) + bool(self.spatial)
+            return 0
+        elementwise = self.rows - self.lut_multipliers if self.operand_depth else 0
+        return elementwise + bool(self.state_columns) + bool(self.spatial)
+
+    @property
+    def multipliers(self) -> int:
+        """Multipliers instantiated."""
+        return self.array_products // self.products_per_multiplier + self.other_multipliers
+
+    @property
+    def products_per_multiplier(self) -> int:
+        return 2 if self.packed else 1
+
+    @property
+    def longest_pass(self) -> int:
+        """The most products of a sum."""
+        return max((i.issue.taps + 1) * (3 if i.issue.wide else 1) for i in self.program)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -16,7 +16,7 @@ from amaranth.lib.wiring import In, Out
 
 from .array import delay
 from .multiplier import LATENCY as MULTIPLIER_LATENCY
-from .multiplier import Multiplier
+from .multiplier import LogicMultiplier, Multiplier
 from .program import Mode
 from .softmax import SCORE_BITS
 
@@ -58,14 +58,15 @@ class RowControl(data.Struct):
 
 @dataclass(frozen=True)
 class PostParams:
-    """Widths of a row: accumulator bits, columns, tables (empty: neither tables nor elementwise work), and whether it
-    serves spatial attention.
+    """Widths of a row: accumulator bits, columns, tables (empty: neither tables nor elementwise work), whether it
+    serves spatial attention, and whether its multiplier is made of LUTs.
     """
 
     acc_width: int
     columns: int
     tables: tuple[tuple[int, ...], ...]
     spatial: bool = False
+    lut_multiplier: bool = False
 
     @property
     def value_stage(self) -> int:
@@ -116,15 +117,16 @@ class RowPost(wiring.Component):
             shifted.eq(total >> delay(m, shift, 1, name="shift")),
         ]
         m.d.comb += self.total.eq(total)
-        low = Mux(self.control.relu, 0, -128)
-        high = Mux(self.control.relu, 255, 127)
+        # Comparisons with powers of two: of the bits above a byte, and of the sign.
+        negative = shifted[-1]
+        above = shifted[8:-1].any() | (~self.control.relu & shifted[7])
+        below = ~shifted[7:-1].all() | self.control.relu
         within = Signal(8)
-        with m.If(shifted < low):
-            m.d.comb += within.eq(low)
-        with m.Elif(shifted > high):
-            m.d.comb += within.eq(high)
-        with m.Else():
-            m.d.comb += within.eq(shifted)
+        m.d.comb += within.eq(shifted)
+        with m.If(negative & below):
+            m.d.comb += within.eq(Mux(self.control.relu, 0, -128))
+        with m.Elif(~negative & above):
+            m.d.comb += within.eq(Mux(self.control.relu, 255, 127))
         if self.params.spatial:
             m.d.sync += self.score.eq(_clamp(shifted, -1 << (SCORE_BITS - 1), (1 << (SCORE_BITS - 1)) - 1))
         if self.params.tables:
@@ -145,8 +147,11 @@ class RowPost(wiring.Component):
         port = tables.read_port()
         # Index i lies at i + 128, which is i with its top bit flipped.
         m.d.comb += port.addr.eq(Cat(clamped ^ 0x80, self.control.table))
-        value = Signal(8, reset_less=True)
-        m.d.sync += value.eq(Mux(self.control.use_table, port.data, delay(m, clamped, 1, name="clamped")))
+        # A block RAM's output comes late in its cycle: the choice is made in the next one.
+        entry = delay(m, port.data, 1, name="entry")
+        plain = delay(m, clamped, 2, name="clamped")
+        value = Signal(8)
+        m.d.comb += value.eq(Mux(delay(m, self.control.use_table, 1, name="use_table"), entry, plain))
         return value
 
     def _elementwise(self, m: Module, value: Signal) -> None:
@@ -165,7 +170,7 @@ class RowPost(wiring.Component):
             u.eq(Mux(self.control.mode == Mode.BLEND, gate[0], value)),
             v.eq(value),
         ]
-        m.submodules.multiplier = multiplier = Multiplier(10, 10)
+        m.submodules.multiplier = multiplier = (LogicMultiplier if self.params.lut_multiplier else Multiplier)(10, 10)
         # A register before the way to the multiplier, which is a long one.
         up = Signal.like(multiplier.a, reset_less=True)
         factor = Signal.like(multiplier.b, reset_less=True)

@@ -96,7 +96,15 @@ class Receiver(wiring.Component):
         line = Signal(init=1)
         m.d.sync += history.eq(Cat(synced, history[:2]))
         m.d.comb += line.eq((history[0] & history[1]) | (history[0] & history[2]) | (history[1] & history[2]))
-        m.d.comb += [self.bit.eq(line), self.framing.eq(~line)]
+        # What is told outside is registers: who hears it has much to do in the cycle.
+        number = Signal.like(self.number)
+        m.d.sync += [
+            self.bit.eq(line),
+            self.framing.eq(~line),
+            self.number.eq(number),
+            self.shift.eq(0),
+            self.end.eq(0),
+        ]
 
         idle = Signal()
         timer = _Timer(m, time=self.time, begin=idle, first=self.time // 2)
@@ -111,13 +119,13 @@ class Receiver(wiring.Component):
                     with m.If(line):
                         m.next = "idle"
             with m.State("data"):
-                m.d.comb += self.shift.eq(timer.tick)
+                m.d.sync += self.shift.eq(timer.tick)
                 with m.If(timer.tick):
-                    m.d.sync += self.number.eq(self.number + 1)
-                    with m.If(self.number == BITS - 1):
+                    m.d.sync += number.eq(number + 1)
+                    with m.If(number == BITS - 1):
                         m.next = "stop"
             with m.State("stop"):
-                m.d.comb += self.end.eq(timer.tick)
+                m.d.sync += self.end.eq(timer.tick)
                 with m.If(timer.tick):
                     m.next = "wait"
             with m.State("wait"), m.If(line):

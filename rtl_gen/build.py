@@ -22,8 +22,8 @@ from rtl_gen.lower import (
 )
 from rtl_gen.memory import memories
 from rtl_gen.places import Region, apart, lend, overlaid, pools_apart, pools_overlaid
-from rtl_gen.schedule import LayerPlan, schedule, step_cycles
-from rtl_gen.target import EngineTarget, Target, TargetError
+from rtl_gen.schedule import LayerPlan, plan, schedule, step_cycles
+from rtl_gen.target import EngineTarget, Target, TargetError, TooSmall
 
 MIN_LINK_DEPTH = 16
 """A FIFO of LUT RAM is no smaller."""
@@ -73,8 +73,10 @@ class Build:
         return boot_lanes(self.params.engines[0]) if self.params.boot else ()
 
 
-def build(model: Int8Model, target: Target) -> Build:
-    """Maps the model to the target. Raises TargetError where it does not fit, saying by how much."""
+def build(model: Int8Model, target: Target, *, draft: bool = False) -> Build:
+    """Maps the model to the target. A `draft` is without the delays that the schedule finds: its sizes are right, its
+    cycles too few. Raises TargetError where it does not fit, saying by how much.
+    """
     config = model.config
     if target.line_rows < config.rows:
         raise TargetError(f"target {target.name}: line_rows is {target.line_rows}, the model needs {config.rows}")
@@ -86,6 +88,11 @@ def build(model: Int8Model, target: Target) -> Build:
         raise TargetError(
             f"target {target.name}: a broadcast array does not serve spatial attention ({config.name}: "
             f'{config.spatial_attention}); use array = "systolic"'
+        )
+    if target.products_per_multiplier > 1 and config.spatial_attention != "off":
+        raise TargetError(
+            f"target {target.name}: two products a multiplier take weights within -127..127, and spatial attention "
+            f"computes some that may be -128 ({config.name}: {config.spatial_attention}); use products_per_multiplier 1"
         )
     if target.array == "broadcast" and len(target.engines) > 1:
         raise TargetError(
@@ -114,7 +121,7 @@ def build(model: Int8Model, target: Target) -> Build:
         ]
         groups = [config.heads, 1]
     engines = tuple(
-        _engine(model, target, engine, mapping, count)
+        _engine(model, target, engine, mapping, count, draft=draft)
         for engine, mapping, count in zip(target.engines, mappings, groups, strict=True)
     )
     features = mappings[-1].features
@@ -134,24 +141,30 @@ def build(model: Int8Model, target: Target) -> Build:
     )
     used = sum(e.params.multipliers for e in engines)
     if used > target.multipliers:
-        raise TargetError(
+        raise TooSmall(
+            "multipliers",
+            used - target.multipliers,
             f"{config.name} on {target.name} takes {used} multipliers, {used - target.multipliers} more than "
-            f"the device's {target.multipliers}; use fewer rows or columns"
+            f"the device's {target.multipliers}; use fewer rows or columns",
         )
     uses = memories(params, target)
     blocks = sum(use.blocks for use in uses)
     if blocks > target.block_rams:
         largest = max(uses, key=lambda use: use.blocks)
-        raise TargetError(
+        raise TooSmall(
+            "block_rams",
+            blocks - target.block_rams,
             f"target {target.name} has {target.block_rams} block RAMs and {config.name} takes {blocks}, "
             f"{blocks - target.block_rams} too many, {largest.blocks} of them for {largest.owner}'s {largest.use}; "
-            "use a smaller network, fewer line_rows or a larger device"
+            "use a smaller network, fewer line_rows or a larger device",
         )
     sprams = sum(use.sprams for use in uses)
     if sprams > target.spram_blocks:
-        raise TargetError(
+        raise TooSmall(
+            "spram_blocks",
+            sprams - target.spram_blocks,
             f"target {target.name} has {target.spram_blocks} SPRAMs and {config.name} takes {sprams}, "
-            f"{sprams - target.spram_blocks} too many; use a smaller network or a larger device"
+            f"{sprams - target.spram_blocks} too many; use a smaller network or a larger device",
         )
     return Build(model, target, params, engines)
 
@@ -186,7 +199,9 @@ def _whole(model: Int8Model, target: Target) -> Mapping:
     return replace(back, ops=(*ops, *back.ops[back.loop :]), depth=depth(lent))
 
 
-def _engine(model: Int8Model, target: Target, engine: EngineTarget, mapping: Mapping, groups: int) -> EngineBuild:
+def _engine(
+    model: Int8Model, target: Target, engine: EngineTarget, mapping: Mapping, groups: int, *, draft: bool
+) -> EngineBuild:
     config = model.config
     back = engine.runs in ("back", "all")
     bits = max((bound_bits(config, layer) for op in mapping.ops for layer in op.layers if layer), default=1)
@@ -227,8 +242,10 @@ def _engine(model: Int8Model, target: Target, engine: EngineTarget, mapping: Map
         receives_features=engine.runs == "back",
         classifies=back,
         boot=target.device.startswith("iCE40UP"),
+        packed=target.products_per_multiplier > 1,
+        lut_multipliers=target.lut_multipliers if back else 0,
     )
-    plans = schedule(mapping, params)
+    plans = [plan(op, params) for op in mapping.ops] if draft else schedule(mapping, params)
     weights, biases, weight_bases, bias_bases = _memories(model, plans, engine.rows, groups)
     program = tuple(
         Instruction(name=p.op.name, issue=_issue(p, _weight_base(p, w, mapping)), drain=_drain(p, b))

@@ -19,8 +19,10 @@ from rtl_gen.commands import (
     cases,
     count,
     decisions,
+    explore,
     hardware,
     network,
+    peers,
     program,
     quantised,
     schedule,
@@ -50,12 +52,14 @@ def parser() -> argparse.ArgumentParser:
         quantised,
         decisions,
         hardware,
+        explore,
         schedule,
         camera,
         cases,
         board,
         program,
         bench,
+        peers,
     ):
         group.register(commands)
     return top

@@ -6,8 +6,11 @@ The pixel source always has a pixel and results are read at once. What comes out
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
+
+import numpy as np
 
 from rasca_hw import termination
 from rasca_hw.issue import ROW_OVERHEAD, STEP_OVERHEAD
@@ -87,6 +90,11 @@ class _Engine:
         self.fetch = 1
         self.last_tap = 0
         self.writes: list[int] = []
+        """Cycles of words written, where others' words must find a free one."""
+        self._times = {
+            plan.op.name: np.concatenate((write_times(plan, engine.params)[1], pooled_times(plan, engine.params)))
+            for plan in engine.plans
+        }
         self.runs: list[LayerRun] = []
 
     def note(self, plan: LayerPlan, start: int) -> None:
@@ -100,8 +108,8 @@ class _Engine:
         self.fetch = first + plan.last_pass + plan.pass_cycles + plan.gap
         self.last_tap = self.fetch - plan.gap - 1
         self.note(plan, start)
-        _, times = write_times(plan, self.params)
-        self.writes += (first + times).tolist() + (first + pooled_times(plan, self.params)).tolist()
+        if self.params.receives_features:
+            self.writes += (first + self._times[plan.op.name]).tolist()
         return first
 
     def run_lines(self, plan: LayerPlan, lines: Lines, row: int, ready: int = 0) -> None:
@@ -122,7 +130,7 @@ class _Engine:
 
     def skip(self, ready: int, *, wraps: bool) -> int:
         """Leaves a step out in cycle `ready` or later; returns the cycle."""
-        cycle = max(self.fetch + 1 + self.loop[0].delay, self.drained(), ready)
+        cycle = max(self.fetch + 1 + self.loop[0].delay, self.drained(), ready) + 1
         # Without a wrap it is at the step's first layer again, whose delay is over.
         self.fetch = cycle + 2 if wraps else cycle - self.loop[0].delay
         return cycle
@@ -132,15 +140,17 @@ def _delivered(plan: LayerPlan, sender: _Engine, receiver: _Engine, first: int) 
     """Cycle from which the features of a layer with that first tap are full: words pass the FIFOs in free cycles."""
     _, times = write_times(plan, sender.params)
     words = sorted((first + times).tolist())
-    waiting = [[t + FIFO_LATENCY for t in words] for _ in range(sender.params.groups)]
-    busy = {t for t in receiver.writes if t > words[0]}
+    waiting = [deque(t + FIFO_LATENCY for t in words) for _ in range(sender.params.groups)]
+    busy = set(receiver.writes)
     cycle = words[0]
-    while any(waiting):
-        cycle += 1
-        if cycle not in busy:
-            ready = next((queue for queue in waiting if queue and queue[0] <= cycle), None)
-            if ready:
-                ready.pop(0)
+    while waiting:
+        cycle = max(cycle + 1, min(queue[0] for queue in waiting))
+        while cycle in busy:
+            cycle += 1
+        ready = next(queue for queue in waiting if queue[0] <= cycle)
+        ready.popleft()
+        if not ready:
+            waiting.remove(ready)
     return cycle + FULL_LATENCY
 
 

@@ -137,6 +137,7 @@ def describe(made: Build, uses: list[MemoryUse]) -> dict[str, Any]:
     config = made.model.config
     first, *_, last = estimate(made, 3)
     multipliers = sum(e.multipliers for e in params.engines)
+    places = multipliers * target.products_per_multiplier
     products = params.steps * sum(e.products for e in made.engines)
     hertz = target.clock_mhz * 1_000_000
     drawn = energy(target, last.interval)
@@ -145,6 +146,8 @@ def describe(made: Build, uses: list[MemoryUse]) -> dict[str, Any]:
         "preset": config.name,
         "target": target.name,
         "multipliers": multipliers,
+        "products_per_multiplier": target.products_per_multiplier,
+        "lut_multipliers": target.lut_multipliers,
         "cycles": {
             "frame": first.frame_cycles,
             "frame_in_stream": last.interval,
@@ -158,8 +161,8 @@ def describe(made: Build, uses: list[MemoryUse]) -> dict[str, Any]:
         },
         "products_per_frame": products,
         "busy": {
-            "frame": round(products / (multipliers * first.frame_cycles), 4),
-            "frame_in_stream": round(products / (multipliers * last.interval), 4),
+            "frame": round(products / (places * first.frame_cycles), 4),
+            "frame_in_stream": round(products / (places * last.interval), 4),
         },
         **({"energy": drawn} if drawn else {}),
         "engines": [_engine(made, i) for i in range(len(made.engines))],

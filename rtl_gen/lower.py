@@ -126,8 +126,8 @@ def tap_weights(layer: Layer, order: tuple[slice, ...], rows: int) -> list[int]:
     padded = np.zeros((groups * rows, channels, height, width), np.int64)
     padded[:out] = weight
     # [group, row, channel, ky, kx] -> [group, ky, channel, kx, row]
-    words = padded.reshape(groups, rows, channels, height, width).transpose(0, 3, 2, 4, 1).reshape(-1, rows) & 0xFF
-    return [sum(int(byte) << (8 * r) for r, byte in enumerate(word)) for word in words]
+    words = padded.reshape(groups, rows, channels, height, width).transpose(0, 3, 2, 4, 1).astype(np.uint8).tobytes()
+    return [int.from_bytes(words[i : i + rows], "little") for i in range(0, len(words), rows)]
 
 
 def head_ops(

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from rasca_hw.lines import line_buffer_words
 from rasca_hw.params import AcceleratorParams, EngineParams
 from rasca_hw.program import Drain, Issue, record_layout
+from rasca_hw.rom import BANK_WORDS
 from rasca_hw.serial_tail import bias_lanes, mirror_words
 from rasca_hw.softmax import SCORE_BITS
 from rasca_hw.spram import BLOCK_BITS as SPRAM_BITS
@@ -16,29 +17,40 @@ from rtl_gen.target import Target
 
 @dataclass(frozen=True)
 class Family:
-    """A device family's block RAMs with one read and one write port.
+    """A device family's block RAMs with one read and one write port, and what Yosys prefers to them for small memories.
 
     shapes : depths and widths.
-    least_ram, least_rom : bits under which the synthesiser leaves a memory to flip-flops or LUTs: in all, or
-        `per_block` that it would take.
+    rom_bits : bits for each block it would take under which a read-only memory becomes LUTs.
+    ram_bits : likewise a memory that is written becomes flip-flops; 0 where there is RAM in LUTs, which is weighed by
+        :meth:`lut_rams`.
     """
 
     shapes: tuple[tuple[int, int], ...]
-    least_ram: int
-    least_rom: int
-    per_block: bool
+    rom_bits: int
+    ram_bits: int
 
     def blocks(self, words: int, width: int, rom: bool) -> int:
         """The fewest of any shape: what Yosys makes, too, of the sizes in tests/gen/test_build.py."""
         count = min(-(-words // depth) * -(-width // bits) for depth, bits in self.shapes)
-        least = self.least_rom if rom else self.least_ram
-        return count if words * width >= least * (count if self.per_block else 1) else 0
+        least = self.rom_bits if rom else self.ram_bits
+        if words * width < least * count or (self._in_luts(words, width, count) and not rom):
+            return 0
+        return count
+
+    def lut_rams(self, words: int, width: int) -> int:
+        """RAMs of 16 x 4 bits, 4 LUTs each, that a memory takes where it takes no block."""
+        return 0 if self.ram_bits or self.blocks(words, width, rom=False) else -(-words // 16) * -(-width // 4)
+
+    def _in_luts(self, words: int, width: int, count: int) -> bool:
+        """By Yosys' costs: 4 a LUT RAM, half of one a bit selected between them, 128 a block."""
+        deep = -(-words // 16)
+        return not self.ram_bits and 4 * deep * -(-width // 4) + (deep - 1) * width / 2 < 128 * count
 
 
-ECP5 = Family(((16384, 1), (8192, 2), (4096, 4), (2048, 9), (1024, 18), (512, 36)), 2048, 2048, False)
+ECP5 = Family(((16384, 1), (8192, 2), (4096, 4), (2048, 9), (1024, 18), (512, 36)), 2088, 0)
 """18 kbit, DP16KD."""
-ICE40 = Family(((2048, 2), (1024, 4), (512, 8), (256, 16)), 64, 1024, True)
-"""4 kbit, SB_RAM40_4K; the limits follow from the costs in Yosys' memory_libmap and were checked with it."""
+ICE40 = Family(((2048, 2), (1024, 4), (512, 8), (256, 16)), 1024, 64)
+"""4 kbit, SB_RAM40_4K."""
 
 
 def family(device: str) -> Family:
@@ -48,7 +60,9 @@ def family(device: str) -> Family:
 
 @dataclass(frozen=True)
 class MemoryUse:
-    """One memory: the engine it belongs to, what it holds, and its size; `contents` of one that is initialised."""
+    """One memory: the engine it belongs to, what it holds, and its size; `contents` of one that is initialised, `bank`
+    the words of each of the memories that it is made of where it is deeper.
+    """
 
     owner: str
     use: str
@@ -58,6 +72,7 @@ class MemoryUse:
     rom: bool = False
     family: Family = ECP5
     in_spram: bool = False
+    bank: int = 0
 
     @property
     def bits(self) -> int:
@@ -66,7 +81,16 @@ class MemoryUse:
     @property
     def blocks(self) -> int:
         """Block RAMs."""
-        return 0 if self.in_spram else self.family.blocks(self.words, self.width, self.rom)
+        if self.in_spram:
+            return 0
+        full, rest = divmod(self.words, self.bank or self.words)
+        sizes = [self.bank or self.words] * full + [rest] * bool(rest)
+        return sum(self.family.blocks(words, self.width, self.rom) for words in sizes)
+
+    @property
+    def lut_rams(self) -> int:
+        """RAMs made of LUTs, 16 x 4 bits each."""
+        return 0 if self.in_spram or self.rom else self.family.lut_rams(self.words, self.width)
 
     @property
     def sprams(self) -> int:
@@ -107,7 +131,7 @@ def _engine_memories(engine: EngineParams) -> list[MemoryUse]:
         suffix = f", group {g}" if engine.groups > 1 else ""
         found += [
             MemoryUse(name, f"activations{suffix}", engine.depth + 1, word),
-            MemoryUse(name, f"weights{suffix}", len(engine.weights[g]), 8 * engine.rows, engine.weights[g], True),
+            _weights(engine, g, suffix),
             _biases(engine, g, suffix),
         ]
     if engine.tables:
@@ -129,6 +153,12 @@ def _engine_memories(engine: EngineParams) -> list[MemoryUse]:
     )
     found += [MemoryUse(name, use, len(half), record_layout(half).size, rom=True) for use, half in halves]
     return found
+
+
+def _weights(engine: EngineParams, group: int, suffix: str) -> MemoryUse:
+    words = engine.weights[group]
+    bank = 0 if engine.broadcast else BANK_WORDS
+    return MemoryUse(engine.name, f"weights{suffix}", len(words), 8 * engine.rows, words, True, bank=bank)
 
 
 def _biases(engine: EngineParams, group: int, suffix: str) -> MemoryUse:

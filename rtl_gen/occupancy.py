@@ -1,7 +1,8 @@
-"""Where an engine's cycles go: the multipliers of its array, in each cycle of a frame in a stream, layer by layer.
+"""Where an engine's cycles go: the products of its array, in each cycle of a frame in a stream, layer by layer.
 
-From the estimator's replay (:mod:`rtl_gen.estimate`). All figures are multiplier-cycles: those of a layer add up to the
-array's multipliers times the cycles it takes, those of an engine to the cycles from one frame to the next.
+From the estimator's replay (:mod:`rtl_gen.estimate`). All figures count places for a product: those of a layer add up
+to the products that the array makes in a cycle times the cycles it takes, those of an engine to the cycles from one
+frame to the next. A multiplier has one such place a cycle, or two.
 """
 
 from __future__ import annotations
@@ -27,12 +28,12 @@ KINDS = {
     "clear": "layers without products, which clear the state",
     "wait": "waits for rows, features and credit",
 }
-"""What a multiplier may do in a cycle; there is no cycle for a drain, which goes on beside the next pass."""
+"""What a place may be used for; there is no cycle for a drain, which goes on beside the next pass."""
 
 
 @dataclass(frozen=True)
 class LayerUse:
-    """A layer over a frame: cycles, and multiplier-cycles by kind."""
+    """A layer over a frame: cycles, and places by kind."""
 
     engine: str
     layer: str
@@ -43,11 +44,14 @@ class LayerUse:
 
 @dataclass(frozen=True)
 class EngineUse:
-    """An engine over a frame: `array` multipliers in the array, `others` beside it, which elementwise products use."""
+    """An engine over a frame: `array` products a cycle in the array, `others` multipliers beside it, which elementwise
+    products use; `places` for products in all its multipliers.
+    """
 
     name: str
     array: int
     others: int
+    places: int
     cycles: int
     layers: tuple[LayerUse, ...]
     step: tuple[LayerRun, ...]
@@ -67,8 +71,8 @@ class Occupancy:
 
     @property
     def busy(self) -> float:
-        multipliers = sum(e.array + e.others for e in self.engines)
-        return sum(e.uses["products"] for e in self.engines) / (multipliers * self.frame.interval)
+        places = sum(e.places for e in self.engines)
+        return sum(e.uses["products"] for e in self.engines) / (places * self.frame.interval)
 
     def to_dict(self) -> dict[str, Any]:
         """The keys of `rasca schedule --json`."""
@@ -78,13 +82,12 @@ class Occupancy:
             "engines": [
                 {
                     "name": e.name,
-                    "array_multipliers": e.array,
+                    "array_products": e.array,
                     "other_multipliers": e.others,
                     "cycles": e.cycles,
-                    "multiplier_cycles": e.uses,
+                    "places": e.uses,
                     "layers": [
-                        {"layer": u.layer, "runs": u.runs, "cycles": u.cycles, "multiplier_cycles": u.uses}
-                        for u in e.layers
+                        {"layer": u.layer, "runs": u.runs, "cycles": u.cycles, "places": u.uses} for u in e.layers
                     ],
                 }
                 for e in self.engines
@@ -92,8 +95,8 @@ class Occupancy:
         }
 
 
-def layer_use(run: LayerRun, multipliers: int, groups: int) -> dict[str, int]:
-    """Multiplier-cycles of one run by kind, with the `multipliers` of all lockstep groups."""
+def layer_use(run: LayerRun, array: int, groups: int) -> dict[str, int]:
+    """Places of one run by kind, with `array` products a cycle of all lockstep groups."""
     plan, op = run.plan, run.plan.op
     each = groups * op.out_rows * plan.pass_cycles
     high, wide = plan.groups * plan.rows, plan.blocks * plan.columns
@@ -101,14 +104,14 @@ def layer_use(run: LayerRun, multipliers: int, groups: int) -> dict[str, int]:
         "products": each * op.out_channels * op.width,
         "edge": each * high * (wide - op.width),
         "padding": each * (high - op.out_channels) * op.width,
-        "gap": multipliers * plan.passes * plan.gap,
-        "dependency": multipliers * plan.delay,
-        "fill": multipliers * (LAYER_OVERHEAD + op.out_rows * ROW_OVERHEAD),
+        "gap": array * plan.passes * plan.gap,
+        "dependency": array * plan.delay,
+        "fill": array * (LAYER_OVERHEAD + op.out_rows * ROW_OVERHEAD),
         "clear": 0,
-        "wait": multipliers * run.waited,
+        "wait": array * run.waited,
     }
     if not op.products:
-        uses |= {"products": 0, "edge": 0, "padding": 0, "clear": multipliers * plan.passes * plan.pass_cycles}
+        uses |= {"products": 0, "edge": 0, "padding": 0, "clear": array * plan.passes * plan.pass_cycles}
     return uses
 
 
@@ -122,7 +125,7 @@ def occupancy(build: Build) -> Occupancy:
 
 def _engine(build: Build, engine: EngineBuild, runs: list[LayerRun]) -> EngineUse:
     params = engine.params
-    array = params.groups * params.rows * params.columns
+    array = params.array_products
     steps, loop, all_layers = build.params.steps, params.loop, len(engine.plans)
     a_step = all_layers - loop
     frame = runs[-(loop + steps * a_step) :]
@@ -136,7 +139,8 @@ def _engine(build: Build, engine: EngineBuild, runs: list[LayerRun]) -> EngineUs
     return EngineUse(
         name=params.name,
         array=array,
-        others=params.multipliers - array,
+        others=params.other_multipliers,
+        places=params.multipliers * params.products_per_multiplier,
         cycles=sum(use.cycles for use in uses),
         layers=tuple(uses),
         step=tuple(frame[middle : middle + a_step]),

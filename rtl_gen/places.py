@@ -68,7 +68,9 @@ def joint(first: Region, second: Region) -> tuple[Region, tuple[slice, ...]]:
 
 
 def apart(config: RaScaNetConfig, columns: int, base: int) -> Places:
-    """[reset state : projection : state : features]: the features may come at any time."""
+    """[reset state : projection : state : features]: the features may come at any time. The classifier's hidden units
+    take the place of the first two, if they are not more.
+    """
     d, n = config.hidden, config.columns
     words = -(-n // columns)
     attended = config.spatial_attention != "off"
@@ -86,7 +88,9 @@ def apart(config: RaScaNetConfig, columns: int, base: int) -> Places:
         weights = replace(weights, base=end)
         end = weights.end
     pooled = Region(end, d, 1, 1)
-    hidden = Region(pooled.end, config.classifier_hidden, 1, 1)
+    hidden = Region(base, config.classifier_hidden, 1, 1)
+    if hidden.end > state.base:
+        hidden = replace(hidden, base=pooled.end)
     return Places(
         state=state,
         features=features,
@@ -98,7 +102,7 @@ def apart(config: RaScaNetConfig, columns: int, base: int) -> Places:
         weights=weights,
         pooled=pooled,
         hidden=hidden,
-        end=hidden.end,
+        end=max(pooled.end, hidden.end),
     )
 
 
@@ -166,28 +170,29 @@ def _pools(config: RaScaNetConfig, columns: int) -> list[Region]:
 
 
 def pools_apart(config: RaScaNetConfig, columns: int, base: int) -> list[Region]:
-    """The third lies where the first one was, which nobody reads any more when it is made."""
+    """For engines whose features go elsewhere: the second runs after the first, the third lies behind the second."""
     first, second, third = _pools(config, columns)
-    return [
-        replace(first, base=base),
-        replace(second, base=base + max(first.size, third.size)),
-        replace(third, base=base),
-    ]
+    second = replace(second, base=base)
+    return [replace(first, base=base + _ahead(first, second)), second, replace(third, base=second.end)]
+
+
+def _ahead(first: Region, second: Region) -> int:
+    """Words by which the second region begins before the first, to run after it: each of its rows ends where the
+    first one's row of the same number begins, or before, so that it is written over rows that were read.
+    """
+    read, written = first.channels * first.words, second.channels * second.words
+    return max((y + 1) * written - y * read for y in range(second.rows))
 
 
 def pools_overlaid(config: RaScaNetConfig, columns: int, features: Region, lent: Region | None = None) -> list[Region]:
     """From the last head's features on, whose place is free until its last convolution; or from those that are `lent`.
 
-    The second lies below the first one and runs after it: each of its rows ends where the first one's row of the same
-    number begins, or before, so that it is written over rows that were read. The third keeps clear of the features.
+    The second runs after the first. The third keeps clear of the features.
     """
     first, second, third = _pools(config, columns)
-    base = lent.base if lent else last_features(config, features)
-    read, written = first.channels * first.words, second.channels * second.words
-    ahead = max((y + 1) * written - y * read for y in range(second.rows))
-    second = replace(second, base=base)
+    second = replace(second, base=lent.base if lent else last_features(config, features))
     return [
-        replace(first, base=base + ahead),
+        replace(first, base=second.base + _ahead(first, second)),
         second,
         replace(third, base=max(second.end, features.end)),
     ]

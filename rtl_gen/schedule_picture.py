@@ -55,7 +55,7 @@ def _engine(axes: Any, engine: EngineUse) -> None:
         axes.axvline(run.end - start, color="white", linewidth=0.8)
         if rest > LABEL * span:
             axes.text(at + rest / 2, 0.5, run.plan.op.name, rotation=90, ha="center", va="center", fontsize=8)
-    axes.set_title(f"{engine.name}: array of {engine.array} multipliers, {span:,} cycles", loc="left", fontsize=10)
+    axes.set_title(f"{engine.name}: {engine.array} products a cycle, {span:,} cycles", loc="left", fontsize=10)
     axes.set_xlim(0, span)
     axes.set_ylim(0, 1)
     axes.set_ylabel("share of the array")

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import difflib
+import json
 import re
 import tomllib
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,13 @@ BUILT_IN = Path(__file__).with_name("targets.toml")
 RUNS = ("heads", "back", "all")
 ARRAYS = ("systolic", "broadcast")
 BROADCAST_COLUMNS = (8, 16, 32)
-DEFAULTS = {"array": ARRAYS[0], "spram_blocks": 0, "activation_words": 0}
+DEFAULTS = {
+    "array": ARRAYS[0],
+    "spram_blocks": 0,
+    "activation_words": 0,
+    "products_per_multiplier": 1,
+    "lut_multipliers": 0,
+}
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 RESERVED = {"lines", "link", "result", "counters"}
 """Names of the accelerator's other parts."""
@@ -26,6 +33,15 @@ MAX_LINE_ROWS = 255
 
 class TargetError(RascaError):
     """A target that is unknown, malformed, or too small; the message is one line."""
+
+
+class TooSmall(TargetError):
+    """A device that has `excess` less of a `resource` (the target's name of it) than a model takes."""
+
+    def __init__(self, resource: str, excess: int, message: str) -> None:
+        super().__init__(message)
+        self.resource = resource
+        self.excess = excess
 
 
 @dataclass(frozen=True)
@@ -52,7 +68,14 @@ class Target:
     line_rows: int
     spram_blocks: int
     activation_words: int
+    products_per_multiplier: int
+    lut_multipliers: int
     engines: tuple[EngineTarget, ...]
+
+
+def wide_multipliers(device: str) -> bool:
+    """Whether a device's multipliers are of 18 x 18 bits."""
+    return not device.lower().startswith("ice40")
 
 
 def target_names() -> list[str]:
@@ -84,10 +107,29 @@ def load_target(name: str) -> Target:
 
 
 def target_from_dict(table: dict[str, Any]) -> Target:
-    """The inverse of dataclasses.asdict. Raises TargetError."""
+    """The inverse of :func:`to_dict`. Raises TargetError."""
     if not isinstance(table.get("name"), str):
         raise TargetError(f"target: name must be a text, not {table.get('name')!r}")
     return _target(table["name"], {k: v for k, v in table.items() if k != "name"})
+
+
+def to_dict(target: Target) -> dict[str, Any]:
+    """As JSON and TOML hold it."""
+    return {**asdict(target), "engines": [asdict(engine) for engine in target.engines]}
+
+
+def to_toml(target: Target) -> str:
+    """A file that :func:`load_target` reads."""
+    table = to_dict(target)
+    return f"[{table.pop('name')}]\n" + "".join(f"{key} = {_toml(value)}\n" for key, value in table.items())
+
+
+def _toml(value: Any) -> str:
+    if isinstance(value, list):
+        return f"[{', '.join(map(_toml, value))}]"
+    if isinstance(value, dict):
+        return f"{{ {', '.join(f'{key} = {_toml(inner)}' for key, inner in value.items())} }}"
+    return json.dumps(value)
 
 
 def _target(name: str, table: Any) -> Target:
@@ -136,7 +178,30 @@ def _target(name: str, table: Any) -> Target:
             raise TargetError(
                 f"target {name}: rows of a broadcast array must be a power of two, not {engine.rows} ({engine.name})"
             )
+    _check_multipliers(target)
     return target
+
+
+def _check_multipliers(target: Target) -> None:
+    """Raises TargetError for a way to use multipliers that the device or the arrays do not have."""
+    name, products, luts = target.name, target.products_per_multiplier, target.lut_multipliers
+    if products not in (1, 2):
+        raise TargetError(f"target {name}: products_per_multiplier must be 1 or 2, not {products}")
+    for key, value, usual in (("products_per_multiplier", products, 1), ("lut_multipliers", luts, 0)):
+        if target.array == "broadcast" and value != usual:
+            raise TargetError(f"target {name}: {key} of a broadcast array must be {usual}, not {value}")
+    if products > 1 and not wide_multipliers(target.device):
+        raise TargetError(
+            f"target {name}: products_per_multiplier must be 1, not {products}: the multipliers of {target.device} are "
+            "narrower than 18 x 18 bits"
+        )
+    for engine in target.engines:
+        if engine.rows % products:
+            raise TargetError(
+                f"target {name}: two rows share a multiplier, so rows must be even, not {engine.rows} ({engine.name})"
+            )
+    if not 0 <= luts <= target.engines[-1].rows:
+        raise TargetError(f"target {name}: lut_multipliers must be 0 to {target.engines[-1].rows}, not {luts}")
 
 
 def _checked(where: str, kind: type, table: dict[str, Any]) -> dict[str, Any]:

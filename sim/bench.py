@@ -26,8 +26,10 @@ from rasca_nn.errors import RascaError
 from rasca_nn.int8_file import Int8Model
 from rasca_nn.random_model import random_int8_model
 from rtl_gen.build import Build, build
+from rtl_gen.estimate import estimate
 from rtl_gen.generate import describe, to_verilog
 from rtl_gen.memory import memories
+from rtl_gen.resources import predict
 from rtl_gen.target import TargetError, load_target
 from sim.cxxrtl import Simulator, compile_simulator
 from sim.engine import RtlEngine
@@ -65,9 +67,10 @@ def hardware(name: str, target: str) -> dict[str, Any]:
     except TargetError as error:
         return row | {"refused": str(error)}
     cycles = manifest["cycles"]
-    bound = -(-manifest["products_per_frame"] // manifest["multipliers"])
+    bound = -(-manifest["products_per_frame"] // (manifest["multipliers"] * made.target.products_per_multiplier))
     return row | {
         "multipliers": manifest["multipliers"],
+        "products_per_multiplier": manifest["products_per_multiplier"],
         "cycles_alone": cycles["frame"],
         "cycles_in_stream": cycles["frame_in_stream"],
         "bound_cycles": bound,
@@ -76,21 +79,32 @@ def hardware(name: str, target: str) -> dict[str, Any]:
         "frames_per_second": manifest["at_clock"]["frames_per_second"],
         "latency_cycles": cycles["latency"],
         "ram_bits": manifest["memory"]["bits"],
-        "block_rams": manifest["memory"]["block_rams"],
+        **predicted(made),
         "generation_seconds": round(spent, 2),
     }
+
+
+def predicted(made: Build) -> dict[str, Any]:
+    """What it would take of the device, or `unpredicted` and why."""
+    try:
+        return {"predicted": predict(made)}
+    except RascaError as error:
+        return {"unpredicted": str(error)}
 
 
 def placed(model: Path, board: str) -> dict[str, Any]:
     """The demo of a model, placed and routed for a board: resources, and the clock that nextpnr reached."""
     place = load_board(board)
+    loaded = Int8Model.load(model)
     with tempfile.TemporaryDirectory() as folder:
-        report, _ = bitstream(Int8Model.load(model), place, Path(folder) / "out")
+        report, _ = bitstream(loaded, place, Path(folder) / "out")
+    interval = estimate(build(loaded, load_target(place.target)))[-1].interval
     return {
         "preset": model.stem,
         "board": board,
         "mhz": report.clock_mhz,
         "fmax_mhz": report.fmax_mhz,
+        "frames_per_second": round(report.clock_mhz * 1e6 / interval, 2),
         **report.used,
         "seconds": report.seconds,
     }
@@ -142,9 +156,9 @@ def evaluation(name: str, target: str, photos: int) -> dict[str, Any]:
 
 
 def bench(
-    presets: Sequence[str], targets: Sequence[str], *, photos: int, board: str | None, models: Path, step: Step
+    presets: Sequence[str], targets: Sequence[str], *, photos: int, boards: Sequence[str], models: Path, step: Step
 ) -> dict[str, Any]:
-    """Everything. With a `board` its target's models in the folder `models` are placed and routed too."""
+    """Everything. The models in the folder `models` are placed and routed for each of the `boards`."""
     rows = []
     for name in presets:
         for target in targets:
@@ -163,8 +177,9 @@ def bench(
         step(f"evaluation of {photos} photos")
         smallest = min(served, key=lambda row: row["cycles_in_stream"])
         found["evaluation"] = evaluation(smallest["preset"], smallest["target"], photos)
-    if board:
+    if boards:
         found["placed"] = []
+    for board in boards:
         for model in sorted(models.glob("*.int8")):
             step(f"place and route, {model.stem} on {board}")
             try:

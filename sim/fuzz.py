@@ -104,6 +104,12 @@ def _draw(r: random.Random) -> Case:
         served = replace(case.target, array="broadcast", columns=8 if columns < 12 else 16, engines=(engine,))
         if all(bound_bits(case.config, layer) <= MAX_SUM_BITS for layer in case.model().layers.values()):
             return replace(case, target=served)
+    if r.random() < 0.5:
+        case = replace(case, target=replace(case.target, lut_multipliers=r.randint(0, heights[-1])))
+    if case.config.spatial_attention == "off" and r.random() < 0.5:
+        even = tuple(replace(e, rows=e.rows + e.rows % 2) for e in case.target.engines)
+        if max(e.rows for e in even) <= columns:
+            case = replace(case, target=replace(case.target, products_per_multiplier=2, engines=even))
     return case
 
 
@@ -157,6 +163,8 @@ def _changes(case: dict[str, Any]) -> Iterator[list[Change]]:
     for j in range(CONVS):
         channels = config["channels"]
         yield [{"config.channels": [*channels[:j], n, *channels[j + 1 :]]} for n in _below(channels[j], 1)]
+    yield [{"target.products_per_multiplier": n} for n in _below(target["products_per_multiplier"], 1)]
+    yield [{"target.lut_multipliers": n} for n in _below(target["lut_multipliers"], 0)]
     engines = target["engines"]
     if len(engines) > 1:
         yield [{"target.engines": [{"name": "all", "runs": "all", "rows": engine["rows"]}]} for engine in engines]

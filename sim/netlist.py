@@ -38,8 +38,11 @@ def powered(netlist: str) -> str:
     return SPRAM_POWER.sub("", netlist).replace("posedge CLOCK, posedge off", "posedge CLOCK")
 
 
-def compile_netlist(netlist: str, folder: Path) -> Path:
-    """The program, in the folder, of what :func:`sim.ice40.netlist` gives. Raises SimulationError."""
+def compile_netlist(netlist: str, folder: Path, driver: Path = DRIVER) -> Path:
+    """The program, in the folder, of Verilog with a top module `rasca`, as :func:`sim.ice40.netlist` gives it.
+
+    `driver` includes MODEL, the design as :mod:`sim.native` translates it. Raises SimulationError.
+    """
     (folder / "netlist.v").write_text(powered(netlist))
     script = f"read_verilog netlist.v; hierarchy -top {TOP}; {PASSES}; write_rtlil flat.il"
     _call([*find("yosys").command, "-q", "-p", script], folder)
@@ -54,7 +57,7 @@ def compile_netlist(netlist: str, folder: Path) -> Path:
         '-DMODEL="design.cc"',
         f"-I{folder}",
     )
-    _call([*find("c++").command, *flags, "-o", "netlist", str(DRIVER)], folder)
+    _call([*find("c++").command, *flags, "-o", "netlist", str(driver)], folder)
     return folder / "netlist"
 
 

@@ -208,7 +208,7 @@ def _run(
                 estimated_interval=expected.interval if f else None,
                 latency=counted["latency"],
                 estimated_latency=expected.latency,
-                busy=products / (counted["multipliers"] * cycles),
+                busy=products / (counted["multipliers"] * build.target.products_per_multiplier * cycles),
                 active=counted["active"],
                 without_rule=always[f],
                 comparison=comparisons[f],

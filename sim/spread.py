@@ -18,26 +18,32 @@ CONNECT_SECONDS = 10
 
 
 def spread(
-    function: Callable[[Piece], Made], pieces: Iterable[Piece], *, jobs: int | None = None, dask: str | None = None
+    function: Callable[[Piece], Made],
+    pieces: Iterable[Piece],
+    *,
+    jobs: int | None = None,
+    dask: str | None = None,
+    processes: bool = False,
 ) -> Iterator[Made]:
     """`function` of each piece, in order, as they become ready.
 
     Parameters
     ----------
     jobs : threads; as many as there are cores by default. The work should be foreign code that frees Python's lock.
+    processes : it is Python, and takes processes instead.
     dask : address of a Dask scheduler; its workers then do the work, and what a worker that dies was at is done again
         by another. They need this package installed.
 
     Raises RascaError where there is no such cluster or no Dask.
     """
-    with _place(jobs, dask):
+    with _place(jobs, dask, processes):
         yield from Parallel(return_as="generator")(delayed(function)(piece) for piece in pieces)
 
 
 @contextmanager
-def _place(jobs: int | None, dask: str | None) -> Iterator[None]:
+def _place(jobs: int | None, dask: str | None, processes: bool) -> Iterator[None]:
     if dask is None:
-        with parallel_config("threading", n_jobs=jobs or os.cpu_count() or 1):
+        with parallel_config("loky" if processes else "threading", n_jobs=jobs or os.cpu_count() or 1):
             yield
         return
     with _client(dask) as client, parallel_config("dask", client=client):

@@ -76,6 +76,8 @@ class Board:
 
 BOARDS = {
     "ulx3s-85f": "fpga.boards.ulx3s_85f",
+    "ulx3s-45f": "fpga.boards.ulx3s_45f",
+    "orangecrab-25f": "fpga.boards.orangecrab_25f",
     "icebreaker": "fpga.boards.icebreaker",
     "upduino": "fpga.boards.upduino",
 }

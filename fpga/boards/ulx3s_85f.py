@@ -4,61 +4,30 @@ from __future__ import annotations
 
 from typing import Any
 
-from amaranth.hdl import ClockDomain, ClockSignal, Elaboratable, Module
-from amaranth.lib import io
-from amaranth.lib.cdc import ResetSynchronizer
-from amaranth.lib.wiring import Component
 from amaranth_boards.ulx3s import ULX3S_85F_Platform
 
-from fpga.boards import Board
+from fpga.boards.ecp5 import Lights, Wiring, ecp5
 from fpga.boards.ulx3s_camera import CAMERA
-from fpga.flows import ECP5
-from fpga.pll import LIMITS, Ecp5Pll
 
-OSCILLATOR_MHZ = 25.0
 LEDS = 8
 
 
-class Top(Elaboratable):
-    """A demo on the board's pins, with a clock from the PLL and a reset until that is stable."""
-
-    def __init__(self, demo: Component, clock_mhz: float) -> None:
-        self.demo = demo
-        self.clock_mhz = clock_mhz
-
-    def elaborate(self, platform: Any) -> Module:
-        m = Module()
-        settings = LIMITS.dividers(OSCILLATOR_MHZ, self.clock_mhz)
-        m.submodules.pll = pll = Ecp5Pll(input_mhz=OSCILLATOR_MHZ, settings=settings)
-        m.submodules.reset = ResetSynchronizer(~pll.locked, domain="sync")
-        m.submodules.demo = self.demo
-        m.domains += ClockDomain("sync")
-        uart = platform.request("uart", 0, dir="-")
-        m.submodules.oscillator = oscillator = io.Buffer("i", platform.request("clk25", dir="-"))
-        m.submodules.rx = rx = io.Buffer("i", uart.rx)
-        m.submodules.tx = tx = io.Buffer("o", uart.tx)
-        m.d.comb += [
-            pll.clock_in.eq(oscillator.i),
-            ClockSignal().eq(pll.clock_out),
-            self.demo.rx.eq(rx.i),
-            tx.o.eq(self.demo.tx),
-        ]
-        for n in range(LEDS):  # person to blink
-            m.submodules[f"led{n}"] = led = io.Buffer("o", platform.request("led", n, dir="-"))
-            m.d.comb += led.o.eq(self.demo.leds[n])
-        return m
+def leds(platform: Any) -> Lights:
+    """The demo's from person to blink."""
+    return [(platform.request("led", n, dir="-"), n) for n in range(LEDS)]
 
 
-BOARD = Board(
+WIRING = Wiring(oscillator="clk25", oscillator_mhz=25.0, leds=leds)
+PROGRAM = ("openFPGALoader", "--board", "ulx3s")
+
+BOARD = ecp5(
     name="ulx3s-85f",
     title="ULX3S with LFE5U-85F, speed grade 6",
     target="ecp5-85f",
     clock_mhz=80.0,
     platform=ULX3S_85F_Platform,
-    top=Top,
-    clock=lambda mhz: LIMITS.dividers(OSCILLATOR_MHZ, mhz).clock_mhz,
-    flow=ECP5,
+    wiring=WIRING,
     nextpnr=("--85k", "--package", "CABGA381", "--speed", "6"),
-    program=("openFPGALoader", "--board", "ulx3s"),
+    program=PROGRAM,
     camera=CAMERA,
 )

@@ -12,22 +12,26 @@ PHOTOS = 16
 MODELS = Path("models")
 
 HARDWARE = {
-    "preset": "network", "target": "target", "multipliers": "multipliers", "cycles_alone": "cycles alone",
+    "preset": "network", "target": "target", "multipliers": "multipliers",
+    "products_per_multiplier": "products each", "cycles_alone": "cycles alone",
     "cycles_in_stream": "in a stream", "bound_cycles": "bound", "busy": "busy", "frames_per_second": "frames/s",
-    "latency_cycles": "latency", "ram_bits": "RAM bits", "block_rams": "block RAMs",
-    "generation_seconds": "generation, s",
+    "latency_cycles": "latency", "ram_bits": "RAM bits", "block_rams": "block RAMs", "luts": "LUTs",
+    "ffs": "flip-flops", "logic_cells": "logic cells", "generation_seconds": "generation, s",
 }  # fmt: skip
 SIMULATORS = {
     "simulator": "simulator", "preset": "network", "target": "target", "cycles": "cycles",
     "making_seconds": "made in, s", "seconds": "ran, s", "cycles_per_second": "cycles/s",
 }  # fmt: skip
 PLACED = {
-    "preset": "network", "board": "board", "luts": "LUTs", "ffs": "flip-flops", "block_rams": "block RAMs",
-    "multipliers": "multipliers", "mhz": "asked, MHz", "fmax_mhz": "reached, MHz",
+    "preset": "network", "board": "board", "luts": "LUTs", "ffs": "flip-flops", "logic_cells": "logic cells",
+    "block_rams": "block RAMs", "multipliers": "multipliers", "mhz": "asked, MHz", "fmax_mhz": "reached, MHz",
+    "frames_per_second": "frames/s",
 }  # fmt: skip
-ABOUT = """Bound: products of the network over multipliers, the fewest cycles there can be. Frames a second: in a
-stream, at the clock of the target's entry in `rtl_gen/targets.toml`. Latency: cycles from the last row to the decision.
-Seconds are the processor's, of the machine that ran this; cycles and bits are the same everywhere."""
+ABOUT = """Bound: products of the network over those that the multipliers can make in a cycle, the fewest cycles there
+can be. Frames a second: in a stream, at the clock of the target's entry in `rtl_gen/targets.toml`. Latency: cycles
+from the last row to the decision. LUTs, flip-flops and logic cells of the first table are predicted (docs/targets.md),
+those of boards are counted. Seconds are the processor's, of the machine that ran this; cycles and bits are the same
+everywhere."""
 
 
 def register(commands: Any) -> None:
@@ -36,7 +40,9 @@ def register(commands: Any) -> None:
     sub.add_argument("--preset", action="append", help="only this network; may be given again")
     sub.add_argument("--target", action="append", help="only this target; may be given again")
     sub.add_argument("--photos", type=int, default=PHOTOS, help=f"photos of the evaluation that is timed; {PHOTOS}")
-    sub.add_argument("--board", help="place and route the models in models/ for this board too: minutes each")
+    sub.add_argument(
+        "--board", action="append", help="place and route the models in models/ for this board too: minutes each"
+    )
     sub.add_argument("-o", "--out", type=Path, metavar="FILE.md", help="write the tables here too")
     add_json(sub)
     sub.set_defaults(call=bench)
@@ -53,8 +59,9 @@ def bench(args: argparse.Namespace) -> None:
 
     if args.photos < 1:
         raise RascaError(f"--photos must be at least 1, not {args.photos}")
-    if args.board:
-        board(args.board)
+    boards = args.board or []
+    for name in boards:
+        board(name)
     presets = [preset(name).name for name in args.preset or PRESETS]
     targets = args.target or target_names()
     for target in targets:
@@ -68,7 +75,7 @@ def bench(args: argparse.Namespace) -> None:
 
     total = len(presets) * len(targets) + 5
     with Steps() as steps:
-        found = measure(presets, targets, photos=args.photos, board=args.board, models=MODELS, step=step)
+        found = measure(presets, targets, photos=args.photos, boards=boards, models=MODELS, step=step)
     if args.out:
         args.out.write_text(markdown(found, args))
     if args.json:
@@ -84,7 +91,7 @@ def tables(found: dict[str, Any]) -> list[tuple[str, dict[str, str], list[tuple[
     """(Title, columns, rows)."""
     kinds = (("Hardware", HARDWARE, "hardware"), ("Simulators", SIMULATORS, "simulators"), ("Boards", PLACED, "placed"))
     return [
-        (title, columns, [tuple(_cell(row.get(key)) for key in columns) for row in found[key] if not _failure(row)])
+        (title, columns, [_cells(row, columns) for row in found[key] if not _failure(row)])
         for title, columns, key in kinds
         if key in found
     ]
@@ -95,6 +102,11 @@ def remarks(found: dict[str, Any]) -> list[str]:
     rows = [*found["hardware"], *found.get("placed", [])]
     places = [row.get("target") or row["board"] for row in rows]
     lines = [f"{row['preset']} on {at}: {_failure(row)}" for row, at in zip(rows, places, strict=True) if _failure(row)]
+    lines += [
+        f"{row['preset']} on {row['target']}: LUTs are not predicted: {row['unpredicted']}"
+        for row in found["hardware"]
+        if "unpredicted" in row
+    ]
     if "evaluation" in found:
         e = found["evaluation"]
         lines.append(
@@ -108,7 +120,8 @@ def remarks(found: dict[str, Any]) -> list[str]:
 def markdown(found: dict[str, Any], args: argparse.Namespace) -> str:
     """The tables as a page that says how it was made."""
     options = [f" --preset {name}" for name in args.preset or ()] + [f" --target {name}" for name in args.target or ()]
-    options += [f" --photos {args.photos}"] * (args.photos != PHOTOS) + [f" --board {args.board}"] * bool(args.board)
+    options += [f" --photos {args.photos}"] * (args.photos != PHOTOS)
+    options += [f" --board {name}" for name in args.board or ()]
     lines = ["# Benchmarks", "", f"`rasca bench{''.join(options)} -o docs/benchmarks.md` made this page.", "", ABOUT]
     for title, columns, rows in tables(found):
         lines += ["", f"## {title}", "", "| " + " | ".join(columns.values()) + " |", "|---" * len(columns) + "|"]
@@ -118,6 +131,12 @@ def markdown(found: dict[str, Any], args: argparse.Namespace) -> str:
 
 def _failure(row: dict[str, Any]) -> str | None:
     return row.get("refused") or row.get("failed")
+
+
+def _cells(row: dict[str, Any], columns: dict[str, str]) -> tuple[str, ...]:
+    """What is not counted may be predicted."""
+    every = {**row.get("predicted", {}), **row}
+    return tuple(_cell(every.get(key)) for key in columns)
 
 
 def _cell(value: Any) -> str:

@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from fpga.boards import BOARDS
 from fpga.protocol import BAUD
 from rtl_gen.commands.hardware import show_camera
 from rtl_gen.commands.output import add_json, print_json, print_table
@@ -15,7 +16,7 @@ def register(commands: Any) -> None:
     """Add this group's parsers."""
     sub = commands.add_parser("bitstream", help="demo bitstream of a model for a board, held to its budget")
     sub.add_argument("model", type=Path, help="integer model")
-    sub.add_argument("--board", default="ecp5", help="ulx3s-85f (ecp5), icebreaker (ice40) or upduino; default ecp5")
+    sub.add_argument("--board", default="ecp5", help=f"{', '.join(BOARDS)}, ecp5 or ice40; default ecp5")
     sub.add_argument("--demo", default="uart", choices=("uart", "camera"), help="photos over the UART, or a camera")
     sub.add_argument("--sensor", help="mode of the camera, or a .toml file; default: the board's own")
     sub.add_argument("-o", "--out", required=True, type=Path, help="folder to make")

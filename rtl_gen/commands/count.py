@@ -84,6 +84,12 @@ def _hardware(counted: Any, hardware: dict[str, Any]) -> None:
         for layer in hardware["layers"]
     ]
     print_table(columns, rows, title=f"on {hardware['target']}")
+    memories = ("owner", "use", "words", "width", "bits", "block_rams", "sprams", "why")
+    print_table(
+        tuple(name.replace("_", " ") for name in memories),
+        [tuple(memory[name] for name in memories) for memory in hardware["memories"]],
+        title="what lives where",
+    )
     print_table(("", "the paper's count", "generated hardware"), beside(counted, hardware), right=(1, 2))
 
 

@@ -57,6 +57,8 @@ def generate(args: argparse.Namespace) -> None:
     cycles, clock, busy = manifest["cycles"], manifest["at_clock"], manifest["busy"]
     rows = [
         ("multipliers", manifest["multipliers"]),
+        ("products a multiplier and cycle", manifest["products_per_multiplier"]),
+        *([("multipliers of LUTs beside them", luts)] if (luts := manifest["lut_multipliers"]) else []),
         ("block RAMs", manifest["memory"]["block_rams"]),
         *([("SPRAMs", manifest["memory"]["sprams"])] if manifest["memory"]["sprams"] else []),
         ("RAM bits", manifest["memory"]["bits"]),

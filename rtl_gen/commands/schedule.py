@@ -20,7 +20,7 @@ def register(commands: Any) -> None:
 
 
 def schedule(args: argparse.Namespace) -> None:
-    """A table an engine; the cycles of a kind are multiplier-cycles over the array's multipliers."""
+    """A table an engine; the cycles of a kind are its places over the array's products a cycle."""
     from rasca_nn.figure import check_name
     from rasca_nn.int8_file import Int8Model
     from rtl_gen.build import build
@@ -49,7 +49,7 @@ def schedule(args: argparse.Namespace) -> None:
         share = (f"{v / (engine.array * engine.cycles):.1%}" for v in total)
         shown = [tuple(map(_shown, row)) for row in rows]
         columns = ("layer", "runs", "cycles", *KINDS)
-        name = f"{engine.name}: array of {engine.array}, {engine.others} multipliers beside it"
+        name = f"{engine.name}: {engine.array} products a cycle, {engine.others} multipliers beside the array"
         print_table(columns, [*shown, ("share", "", "", *share)], title=name, right=range(1, len(columns)))
     for kind, meaning in KINDS.items():
         print(f"  {kind:10} {meaning}")

@@ -20,6 +20,13 @@ class Reader:
         self.pattern = pattern(given["stall"])
         self.groups: list[list[int]] = []
         self.line = 0
+        self.available = 0
+
+    async def count(self) -> None:
+        """Counts the rows that are there, for as long as the bench runs."""
+        while True:
+            await self.edge
+            self.available += int(self.dut.row_stored.value)
 
     async def run(self) -> None:
         """For as long as the bench runs."""
@@ -34,7 +41,7 @@ class Reader:
                 dut.aborted.value = 1
                 await self.edge
                 self.groups.append([])
-            elif int(dut.rows_available.value) >= rows:
+            elif self.available >= rows:
                 group = []
                 for row in range(rows):
                     base = 1 + (self.line + row) % self.given["line_rows"] * words
@@ -45,6 +52,7 @@ class Reader:
                         group.append(int(dut.word.value))
                 self.line = (self.line + rows) % self.given["line_rows"]
                 dut.rows_done.value = rows
+                self.available -= rows
                 await self.edge
                 self.groups.append(group)
 
@@ -75,7 +83,7 @@ async def rows(dut: Any) -> None:
     edge = await case.start(dut)
     reader, ends = Reader(dut, edge, given), Ends(dut, edge)
     driver = StreamDriver(dut, "pixels", edge, given["idle"])
-    tasks = [cocotb.start_soon(t.run()) for t in (reader, ends)]
+    tasks = [cocotb.start_soon(t) for t in (reader.count(), reader.run(), ends.run())]
     sending = cocotb.start_soon(driver.send([int(p) & PAYLOAD for p in given["pixels"]]))
     for _ in range(given["limit"]):
         await edge

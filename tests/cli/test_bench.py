@@ -12,6 +12,7 @@ from rasca_nn.errors import RascaError
 from rtl_gen import cli
 from rtl_gen.generate import describe
 from rtl_gen.memory import memories
+from rtl_gen.resources import predict
 from sim import bench
 
 
@@ -40,7 +41,18 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_figures(quick: None, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     page = tmp_path / "figures.md"
-    options = ("--preset", "tiny", "--target", "small", "--target", "ecp5-25f", "--board", "ecp5")
+    options = (
+        "--preset",
+        "tiny",
+        "--target",
+        "small",
+        "--target",
+        "ecp5-25f",
+        "--board",
+        "ecp5",
+        "--board",
+        "icebreaker",
+    )
     assert cli.main(["bench", *options, "--json", "-o", str(page)]) == 0
     found = json.loads(capsys.readouterr().out)
     first = found["hardware"][0]
@@ -51,6 +63,8 @@ def test_figures(quick: None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
     assert 0 < first["bound_cycles"] <= first["cycles_in_stream"] and first["generation_seconds"] > 0
     assert [row["simulator"] for row in found["simulators"]] == ["compiled", "cxxrtl", "icarus", "compiled"]
     assert {"failed" in row for row in found["placed"]} == {True, False}
+    assert {row["board"] for row in found["placed"]} == {"ecp5", "icebreaker"}
+    assert first["predicted"] == predict(made)
     text = page.read_text()
     assert "| tiny | small |" in text and "timing not met" in text and "photos a second on 2 cores" in text
     assert cli.main(["bench", "--preset", "tiny", "--target", "small"]) == 0

@@ -124,3 +124,21 @@ def test_errors(capsys, tmp_path, monkeypatch, arguments, message):
     assert err.startswith("rasca: error: ")
     assert message in err
     assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "folder.png", "little.toml"]
+
+
+@pytest.mark.parametrize(
+    ("name", "target"),
+    [
+        (name, target)
+        for name in ("released-210x240", "released-105x120")
+        for target in ("ecp5-85f", "ecp5-25f", "up5k")
+    ],
+)
+def test_data_in_memory(name: str, target: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """At most 1.25 times the bits of the paper's weights and activations; each memory says why it is there."""
+    assert cli.main(["count", name, "--target", target, "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)[name]
+    hardware = found["hardware"]
+    assert hardware["data_bits"] <= 1.25 * 8 * (found["weights"] + found["peak"])
+    assert sum(memory["bits"] for memory in hardware["memories"]) == hardware["memory"]["all"]["bits"]
+    assert all(memory["why"] for memory in hardware["memories"])

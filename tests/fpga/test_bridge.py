@@ -62,7 +62,7 @@ def at_pins(*turns: bytes, pace: int = 1, baud: float = 1, refusal: Fault = Faul
 
 
 def converse(*turns: bytes) -> list[Reply]:
-    """As :func:`at_pins`, but ten cycles a byte and without the UART."""
+    """As :func:`at_pins`, but a few cycles a byte and without the UART."""
     m = Module()
     m.submodules.into = into = PacketReceiver(height=SHAPE[0], width=SHAPE[1])
     m.submodules.out = out = PacketSender(IDENTITY)
@@ -92,10 +92,11 @@ def converse(*turns: bytes) -> list[Reply]:
         await ctx.tick().repeat(500)
 
     async def listen(ctx):
-        ctx.set(out.shift, 1)
         number = value = 0
         while True:
             ctx.set(out.number, number)
+            ctx.set(out.shift, 0)
+            await ctx.tick().repeat(3)
             sending = ctx.get(out.send)
             if sending:
                 value |= ctx.get(out.bit) << number

@@ -19,6 +19,7 @@ from rasca_nn.config import preset
 from rasca_nn.errors import RascaError
 from rasca_nn.random_model import random_int8_model
 from rtl_gen import cli
+from rtl_gen.target import load_target
 
 from .stub import IDENTITY, Loaded, Stub
 
@@ -82,6 +83,28 @@ def test_report_and_files(tools, tmp_path):
     assert (out / "top.bit").read_text() == "bits\n"
     assert "FREQUENCY PORT" in (out / "top.lpf").read_text()
     assert [path.name for path in out.parent.iterdir()] == ["out"]
+
+
+@pytest.mark.parametrize(
+    ("name", "oscillator", "rx", "device"),
+    [
+        ("ulx3s-85f", 25, "M1", "--85k --package CABGA381 --speed 6"),
+        ("ulx3s-45f", 25, "M1", "--45k --package CABGA381 --speed 6"),
+        ("orangecrab-25f", 48, "N17", "--25k --package CSFBGA285 --speed 8"),
+    ],
+)
+def test_ecp5_boards(tools, tmp_path, name, oscillator, rx, device):
+    """Pins and clock of the board; nextpnr is told its device, and the generator's target is on it."""
+    tools("nextpnr-ecp5", f"echo $* > said; echo '{json.dumps(NEXTPNR_JSON)}' > nextpnr.json")
+    found, out = board(name), tmp_path / "out"
+    demo = Demo(Stub(IDENTITY), IDENTITY, clock_hz=80e6)
+    build(demo, found, out, clock_mhz=found.clock(80.0))
+    said = (out / "said").read_text()
+    assert device in said and "--freq 80.00" in said
+    pins = (out / "top.lpf").read_text()
+    assert f'LOCATE COMP "uart_0__rx__io" SITE "{rx}"' in pins
+    assert f'io" {oscillator * 1_000_000}.0 HZ' in pins
+    assert load_target(found.target).device == found.platform().device
 
 
 @pytest.mark.parametrize("name", ["icebreaker", "upduino"])

@@ -17,7 +17,8 @@ def cells(array: str, rows: int, columns: int) -> list[str]:
 
 def test_sites() -> None:
     """As many as the device has multipliers, none twice."""
-    assert len(sites(DEVICE)) == len(set(sites(DEVICE))) == 156
+    for device, multipliers in (("LFE5U-25F", 28), ("LFE5U-45F", 72), (DEVICE, 156)):
+        assert len(sites(device)) == len(set(sites(device))) == multipliers
     assert sites(DEVICE)[:5] == [f"X{x}/Y{y}/MULT18_{n}" for x, y, n in PLACES]
     assert sites("LFE5U-12F-not-known") == []
 
@@ -30,6 +31,13 @@ def test_blocks_of_columns() -> None:
     order = [name for _, name in sorted((sites(DEVICE).index(site), name) for name, site in placed.items())]
     blocks = [[f"e.array.pe_{r}_{c}.multiplier.block" for r in range(2) for c in block] for block in BLOCKS]
     assert order == [*cells("a.array", 1, 2), *blocks[0], *blocks[1], *post, *blocks[2]]
+
+
+def test_two_products_a_multiplier() -> None:
+    """Pairs of rows are placed as rows are."""
+    names = cells("e.array", 3, 15)
+    shared = {name: name.replace(".block", ".both.block") for name in names}
+    assert floorplan([*shared.values()], DEVICE) == {shared[n]: site for n, site in floorplan(names, DEVICE).items()}
 
 
 def test_more_elements_than_sites() -> None:

@@ -22,6 +22,7 @@ from rtl_gen.target import load_target
     [
         ("tiny", "small"),
         ("released-105x120", "ecp5-85f"),
+        ("released-105x120", "ecp5-85f-packed"),
         ("released-105x120", "ecp5-25f"),
         ("banded-105x120", "ecp5-85f"),
     ],
@@ -48,7 +49,7 @@ def test_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     found = json.loads(capsys.readouterr().out)
     assert picture.read_bytes().startswith(b"\x89PNG")
     for engine in found["engines"]:
-        assert sum(engine["multiplier_cycles"].values()) == engine["array_multipliers"] * found["frame_in_stream"]
+        assert sum(engine["places"].values()) == engine["array_products"] * found["frame_in_stream"]
     assert cli.main(["schedule", str(model), "--target", "small"]) == 0
     assert "gru.candidate" in capsys.readouterr().out
     assert cli.main(["schedule", str(model), "-o", "step.svg"]) == 2

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
 from typing import Any, get_args
 
@@ -54,6 +55,10 @@ def test_the_whole_family_is_drawn() -> None:
     configs, targets = [c.config for c in cases], [c.target for c in cases]
     assert {c.weights for c in cases} == set(get_args(Kind))
     assert {c.target.array for c in cases} == {c.target.array for c in cases[:QUICK]} == set(ARRAYS)
+    assert {(t.products_per_multiplier, len(t.engines), t.lut_multipliers > 0) for t in targets} == set(
+        product((1, 2), (1, 2), (False, True))
+    )
+    assert {t.products_per_multiplier for t in targets[:QUICK]} == {1, 2}
     assert {c.images for c in cases} == set(get_args(Pictures))
     assert {c.frames for c in cases} == {1, 2, 3}
     assert {c.rows for c in configs} == {1, 3, 5, 7, 9}

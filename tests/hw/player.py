@@ -38,13 +38,17 @@ def play(
     inputs: Mapping[str, tuple[Values, int]],
     *outputs: str,
     platform: Platform | None = None,
+    source: str | None = None,
 ) -> dict[str, list[int]]:
-    """Applies for each input port `(values, bits)`, one value a cycle; returns each output's values, unsigned."""
+    """Applies for each input port `(values, bits)`, one value a cycle; returns each output's values, unsigned.
+
+    `source`: Verilog that stands for the component's own.
+    """
     cycles = {len(values) for values, _ in inputs.values()}
     assert len(cycles) == 1, f"inputs of different lengths {cycles}"
     case: dict[str, Any] = {f"in_{name}": to_bytes(values, bits) for name, (values, bits) in inputs.items()}
     case |= {"outputs": " ".join(outputs), "cycles": cycles.pop()}
-    found = run_bench(to_verilog(component, platform), "pipeline", case)
+    found = run_bench(source or to_verilog(component, platform), "pipeline", case)
     return {name: [int.from_bytes(row.tobytes(), "little") for row in found[name]] for name in outputs}
 
 

@@ -16,9 +16,14 @@ from sim.compare import compare
 from sim.frames import BUBBLE, LAST, pixel_stream
 from sim.icarus import ECP5, to_verilog
 from sim.top import TracedAccelerator
-from tests.hw.whole import BROADCAST, SINGLE, Whole
+from tests.hw.whole import BROADCAST, PACKED, SINGLE, Whole
 
-TARGETS = {"two-engines": "small", "single-engine": str(SINGLE), "broadcast": str(BROADCAST)}
+TARGETS = {
+    "two-engines": "small",
+    "packed": str(PACKED),
+    "single-engine": str(SINGLE),
+    "broadcast": str(BROADCAST),
+}
 RELEASED = Path(__file__).parents[2] / "models" / "released-105x120.int8"
 
 
@@ -32,6 +37,7 @@ def tiny(target: str) -> Whole:
     [
         ("two-engines", 2, "none", "none"),
         ("two-engines", 2, "bursts:32:60", "random:8:5"),
+        ("packed", 2, "none", "random:8:5"),
         ("single-engine", 2, "random:7:50", "bursts:1:50"),
         ("broadcast", 2, "random:3:70", "bursts:2:70"),
     ],
@@ -55,9 +61,10 @@ def test_frames(target: str, frames: int, idle: str, stall: str) -> None:
     assert run.counters[-1, 2] == sum(e.params.multipliers for e in whole.build.engines)
 
 
-def test_mult18x18d() -> None:
-    """The multipliers as an ECP5 has them: one whole frame."""
-    whole = tiny("two-engines")
+@pytest.mark.parametrize("target", ["two-engines", "packed"])
+def test_ecp5(target: str) -> None:
+    """Multipliers and carry chains as an ECP5 has them: one whole frame."""
+    whole = tiny(target)
     _, (comparison,) = whole.check(1, source=to_verilog(TracedAccelerator(whole.build.params), ECP5))
     assert comparison.mismatches == 0, str(comparison.first)
     assert comparison.compared > 1000

@@ -124,7 +124,7 @@ MUTATIONS = {
         lambda: verilog("heads.group0_feeder", "if (tap_3[3])", "if (1'h0)"), "head0.pool1", place=("column", 19)
     ),
     "sign of a product": Mutation(
-        lambda: verilog("heads.group0_array.pe_1_2", "+ $signed(product)", "- $signed(product)"),
+        lambda: verilog("heads.group0_array.pe_1_2.accumulator", "+ $signed(value)", "- $signed(value)"),
         "head0.pool1",
         place=("channel", 1),
     ),

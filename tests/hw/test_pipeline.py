@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from amaranth.hdl import Module, Shape
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
 from numpy.typing import NDArray
 
-from rasca_hw import array, broadcast, feeder, multiplier, pool
+from rasca_hw import array, broadcast, feeder, multiplier, packed, pool
+from rasca_hw.accumulator import Accumulator
 from rasca_hw.array import SystolicArray
 from rasca_hw.broadcast import BroadcastArray
 from rasca_hw.feeder import Feeder, Tap
-from rasca_hw.multiplier import Multiplier
+from rasca_hw.multiplier import LogicMultiplier, Multiplier
+from rasca_hw.packed import PackedArray
 from rasca_hw.packer import Packer
 from rasca_hw.pool import StatePool
 from rasca_hw.serial_pool import SerialPool
@@ -22,7 +30,8 @@ from rasca_nn.int8_file import Layer
 from rasca_nn.integer import IntegerNet, accumulate
 from rasca_nn.random_model import random_int8_model
 from sim.benches.streams import pattern
-from sim.icarus import ECP5, Platform
+from sim.ecp5 import netlist
+from sim.icarus import ECP5, Platform, to_verilog
 from tests.hw.player import lanes, play, signed, split
 
 
@@ -36,56 +45,94 @@ def sums(weight: NDArray[np.int64], x: NDArray[np.int64]) -> NDArray[np.int64]:
     return accumulate(layer(weight), torch.from_numpy(x)[None, :, None])[0, :, 0].numpy()
 
 
-@pytest.mark.parametrize("platform", [None, ECP5], ids=["logic", "MULT18X18D"])
+@pytest.mark.parametrize(
+    ("unit", "platform"),
+    [(Multiplier, None), (Multiplier, ECP5), (LogicMultiplier, ECP5)],
+    ids=["logic", "MULT18X18D", "additions"],
+)
 @pytest.mark.parametrize(("a_bits", "b_bits"), [(8, 8), (10, 10), (8, 16), (18, 18)])
-def test_multiplier(a_bits: int, b_bits: int, platform: Platform | None) -> None:
+def test_multiplier(a_bits: int, b_bits: int, unit: type[wiring.Component], platform: Platform | None) -> None:
     rng = np.random.default_rng(a_bits)
     a, b = (rng.integers(-(1 << n - 1), 1 << n - 1, 60) for n in (a_bits, b_bits))
     ends = [
         (i, j) for i in (-(1 << a_bits - 1), (1 << a_bits - 1) - 1) for j in (-(1 << b_bits - 1), (1 << b_bits - 1) - 1)
     ]
     a[:4], b[:4] = zip(*ends, strict=True)
-    seen = play(Multiplier(a_bits, b_bits), {"a": (a, a_bits), "b": (b, b_bits)}, "product", platform=platform)
+    seen = play(unit(a_bits, b_bits), {"a": (a, a_bits), "b": (b, b_bits)}, "product", platform=platform)
     product = signed(seen["product"], a_bits + b_bits)
     late = multiplier.LATENCY
     np.testing.assert_array_equal(product[late:], (a * b)[:-late])
 
 
-@pytest.mark.parametrize("idle", ["none", "random:3:60"])
-def test_systolic_array(idle: str) -> None:
+class Sum(wiring.Component):
+    """An accumulator of a width that leaves half of the last carry cell, which starts again unless told to go on."""
+
+    def __init__(self) -> None:
+        super().__init__({"value": In(Shape(7, True)), "goes_on": In(1), "sum": Out(Shape(9, True))})
+
+    def elaborate(self, platform: Any) -> Module:
+        m = Module()
+        m.submodules.accumulator = unit = Accumulator(self.value.shape(), self.sum.shape())
+        m.d.comb += [unit.value.eq(self.value), unit.first.eq(~self.goes_on), self.sum.eq(unit.sum)]
+        return m
+
+
+@pytest.mark.parametrize(
+    "source", [to_verilog, partial(to_verilog, platform=ECP5), netlist], ids=["logic", "CCU2C", "netlist"]
+)
+def test_accumulator(source: Callable[[wiring.Component], str]) -> None:
+    """Sums of different lengths, some of which wrap; with the ECP5's cells and after synthesis, too."""
+    rng = np.random.default_rng(1)
+    values, first = rng.integers(-64, 64, 300), rng.random(300) < 0.1
+    first[0] = True
+    sums = [int(values[np.flatnonzero(first[: i + 1])[-1] : i + 1].sum()) for i in range(len(values))]
+    inputs = {"value": (values, 7), "goes_on": ((~first).astype(np.int64), 1)}
+    seen = signed(play(Sum(), inputs, "sum", source=source(Sum()))["sum"], 9)
+    assert max(map(abs, sums)) > 256
+    np.testing.assert_array_equal(seen[1:], (np.array(sums[:-1]) + 256) % 512 - 256)
+
+
+@pytest.mark.parametrize(("platform", "idle"), [(None, "none"), (None, "random:3:60"), (ECP5, "random:4:70")])
+@pytest.mark.parametrize("kind", ["systolic", "packed"])
+def test_systolic_array(kind: str, platform: Platform | None, idle: str) -> None:
     """Passes of different lengths, one after another and with idle cycles between."""
-    rows, columns, bits = 3, 5, 24
+    rows, columns, bits = 3 if kind == "systolic" else 6, 5, 24
+    unit: Any = SystolicArray(rows=rows, columns=columns, acc_width=bits)
+    least, latency = -128, array.LATENCY
+    if kind == "packed":
+        unit = PackedArray(rows=rows, columns=columns, acc_width=bits, taps=3 * columns)
+        least, latency = -127, packed.LATENCY
     rng = np.random.default_rng(1)
     go = pattern(idle)
     weights, activations, first, last, passes = [], [], [], [], []
     for taps in (columns, columns + 4, 3 * columns, columns, columns + 1):
         while not next(go):
-            weights.append(0x7F7F7F)
+            weights += lanes(np.full((1, rows), 127))
             activations.append(rng.integers(0, 1 << 32))
             first.append(0)
             last.append(0)
-        w = rng.choice([-128, -127, 127, *range(-9, 9)], (rows, taps, 1, 1))
-        x = rng.integers(-128, 128, (taps, columns))
+        w = rng.choice([least, -127, 127, *range(-9, 9)], (rows, taps, 1, 1))
+        x = rng.choice([-128, 127, *range(-128, 128)], (taps, columns))
         weights += lanes(w[:, :, 0, 0].T)
         activations += lanes(x)
         first += [1] + [0] * (taps - 1)
         last += [0] * (taps - 1) + [1]
         passes.append((len(last) - 1, sums(w, x)))
     for values in (weights, activations, first, last):
-        values += [0] * (array.LATENCY + rows + columns)
+        values += [0] * (latency + rows + columns)
     inputs = {
         "weights": (weights, 8 * rows),
         "activations": (activations, 8 * columns),
         "first": (first, 1),
         "last": (last, 1),
     }
-    seen = play(SystolicArray(rows=rows, columns=columns, acc_width=bits), inputs, "sums", "valid")
+    seen = play(unit, inputs, "sums", "valid", platform=platform)
     got = split(seen["sums"], rows, bits)
     valid = split(seen["valid"], rows, 1, signed=False)
     expected_valid = np.zeros_like(valid)
     for end, expected in passes:
         for r in range(rows):
-            at = end + array.LATENCY + r + np.arange(columns)
+            at = end + latency + r + np.arange(columns)
             expected_valid[at, r] = 1
             np.testing.assert_array_equal(got[at, r], expected[r], f"pass that ends in cycle {end}, row {r}")
     np.testing.assert_array_equal(valid, expected_valid)
@@ -120,6 +167,28 @@ def test_broadcast_array(rows: int, columns: int, idle: str) -> None:
         at = start + np.arange(count)
         np.testing.assert_array_equal(got[at], expected, f"pass that leaves from cycle {start}")
     np.testing.assert_array_equal(np.flatnonzero(seen["start"]), [start - 1 for start, _ in passes])
+
+
+@pytest.mark.parametrize(("low", "high"), [(127, -127), (-127, 127), (-127, -127), (127, 127)])
+@pytest.mark.parametrize("activation", [-128, 127])
+def test_longest_pass(low: int, high: int, activation: int) -> None:
+    """The largest sums of either sign in a packed array made for just as many products."""
+    taps, columns, bits = 252, 2, 23
+    inputs = {
+        "weights": (lanes(np.array([[low, high]] * taps)) + [0] * 20, 16),
+        "activations": (lanes(np.full((taps, columns), activation)) + [0] * 20, 8 * columns),
+        "first": ([1] + [0] * (taps + 19), 1),
+        "last": ([0] * (taps - 1) + [1] + [0] * 20, 1),
+    }
+    seen = play(PackedArray(rows=2, columns=columns, acc_width=bits, taps=taps), inputs, "sums")
+    sums = split(seen["sums"], 2, bits)
+    for row, weight in enumerate((low, high)):
+        assert sums[taps - 1 + packed.LATENCY + row, row] == taps * weight * activation
+
+
+def test_packed_array_of_odd_height() -> None:
+    with pytest.raises(ValueError, match="rows must be even, not 3"):
+        PackedArray(rows=3, columns=2, acc_width=20, taps=9)
 
 
 def test_broadcast_array_of_odd_width() -> None:

@@ -26,6 +26,8 @@ SINGLE = Path(__file__).with_name("single.toml")
 """A target whose one engine runs everything."""
 BROADCAST = Path(__file__).with_name("broadcast.toml")
 """Likewise, with a broadcast array."""
+PACKED = Path(__file__).with_name("packed.toml")
+"""Two engines, two products a multiplier."""
 
 
 @dataclass(frozen=True)

@@ -36,6 +36,10 @@ def test_threads_keep_the_order() -> None:
     assert list(spread(lambda i: i * i, range(20), jobs=3)) == [i * i for i in range(20)]
 
 
+def test_processes_keep_the_order() -> None:
+    assert list(spread(abs, range(-20, 0), jobs=2, processes=True)) == [*range(20, 0, -1)]
+
+
 def test_a_cluster_of_two_of_which_one_is_killed() -> None:
     """In a process of its own: a cluster starts threads and processes, and warns when one is killed."""
     done = subprocess.run([sys.executable, "-c", KILLED], capture_output=True, text=True, timeout=300, check=False)

@@ -1,0 +1,1 @@
+"""Other open generators, made to do what ours does."""
