@@ -324,20 +324,19 @@ class Engine(wiring.Component):
             m.submodules[name] = mem = memory.Memory(shape=8 * params.columns, depth=max(2, depth), init=[])
             read, write = mem.read_port(), mem.write_port()
             to = self.write[group].to
-            received = self.receive_valid & self.receive_ready if name == "operands" else 0
-            enabled = to.to_operand if name == "operands" else to.to_gate
             m.d.comb += [
                 read.addr.eq(address),
                 write.addr.eq(self.write[group].address - params.operand_base),
                 write.data.eq(self.write[group].word),
-                write.en.eq(self.write_valid[group] & enabled),
+                write.en.eq(self.write_valid[group] & (to.to_operand if name == "operands" else to.to_gate)),
             ]
-            with m.If(received):
-                m.d.comb += [
-                    write.addr.eq(self.receive_address - params.operand_base),
-                    write.data.eq(self.receive_word),
-                    write.en.eq(1),
-                ]
+            if params.receives_features and name == "operands":
+                with m.If(self.receive_ready):
+                    m.d.comb += [
+                        write.addr.eq(self.receive_address - params.operand_base),
+                        write.data.eq(self.receive_word),
+                        write.en.eq(self.receive_valid),
+                    ]
             words.append(delay(m, read.data, 1, name=name))
         if self.dynamic is not None:
             m.d.comb += self.dynamic.operand.eq(words[0])
@@ -404,8 +403,12 @@ class Engine(wiring.Component):
             port.en.eq(out_valid & out.to.to_memory),
         ]
         if params.receives_features:
-            with m.If(self.receive_valid & ~out_valid):
-                m.d.comb += [port.addr.eq(self.receive_address), port.data.eq(self.receive_word), port.en.eq(1)]
+            with m.If(self.receive_ready):
+                m.d.comb += [
+                    port.addr.eq(self.receive_address),
+                    port.data.eq(self.receive_word),
+                    port.en.eq(self.receive_valid),
+                ]
 
     def _softmax(self, m: Module, rows: list[RowPost], at: Callable[[int, int], Any]) -> tuple[Any, Any]:
         """The softmax of score rows, a word at a time: (valid, word)."""
