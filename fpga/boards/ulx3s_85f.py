@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from amaranth.hdl import ClockDomain, ClockSignal, Elaboratable, Module
+from amaranth.hdl import ClockDomain, ClockSignal, Elaboratable, Instance, Module, Signal
 from amaranth.lib import io
-from amaranth.lib.cdc import ResetSynchronizer
+from amaranth.lib.cdc import FFSynchronizer
 from amaranth.lib.wiring import Component
 from amaranth_boards.ulx3s import ULX3S_85F_Platform
 
@@ -20,7 +20,10 @@ LEDS = 8
 
 
 class Top(Elaboratable):
-    """A demo on the board's pins, with a clock from the PLL and a reset until that is stable."""
+    """A demo on the board's pins, with a clock from the PLL that starts when it is stable.
+
+    This takes the place of a reset, which would be a net to thousands of flip-flops across the chip.
+    """
 
     def __init__(self, demo: Component, clock_mhz: float) -> None:
         self.demo = demo
@@ -30,16 +33,18 @@ class Top(Elaboratable):
         m = Module()
         settings = LIMITS.dividers(OSCILLATOR_MHZ, self.clock_mhz)
         m.submodules.pll = pll = Ecp5Pll(input_mhz=OSCILLATOR_MHZ, settings=settings)
-        m.submodules.reset = ResetSynchronizer(~pll.locked, domain="sync")
+        m.domains += [ClockDomain("pll", reset_less=True), ClockDomain("sync", reset_less=True)]
+        stable = Signal()
+        m.submodules.stable = FFSynchronizer(pll.locked, stable, o_domain="pll")
+        m.submodules.gate = Instance("DCCA", i_CLKI=ClockSignal("pll"), i_CE=stable, o_CLKO=ClockSignal())
         m.submodules.demo = self.demo
-        m.domains += ClockDomain("sync")
         uart = platform.request("uart", 0, dir="-")
         m.submodules.oscillator = oscillator = io.Buffer("i", platform.request("clk25", dir="-"))
         m.submodules.rx = rx = io.Buffer("i", uart.rx)
         m.submodules.tx = tx = io.Buffer("o", uart.tx)
         m.d.comb += [
             pll.clock_in.eq(oscillator.i),
-            ClockSignal().eq(pll.clock_out),
+            ClockSignal("pll").eq(pll.clock_out),
             self.demo.rx.eq(rx.i),
             tx.o.eq(self.demo.tx),
         ]
