@@ -46,8 +46,8 @@ class Raster(wiring.Component):
     Members
     -------
     bit, shift : a bit of the next pixel.
-    complete : all bits of a pixel are there; it leaves from the next cycle on. Not while it does.
-    final : the last pixel of the frame was taken in the cycle before.
+    complete : all bits of a pixel are there; it leaves from the next cycle on. Not while one does, and a cycle more.
+    taken, final : a pixel was taken in the cycle before; the frame's last one was.
     """
 
     def __init__(self, *, height: int, width: int) -> None:
@@ -58,6 +58,7 @@ class Raster(wiring.Component):
                 "bit": In(1),
                 "shift": In(1),
                 "complete": In(1),
+                "taken": Out(1),
                 "final": Out(1),
                 "pixels": Out(stream.Signature(Pixel)),
             }
@@ -70,24 +71,25 @@ class Raster(wiring.Component):
         column = Signal(range(self.width))
         row = Signal(range(self.height))
         first = Signal(init=1)
-        # A cycle behind, for pixels come two cycles apart or more.
+        # A cycle behind, for pixels come three cycles apart or more.
         last, bottom = Signal(), Signal()
         m.d.sync += [last.eq(column == self.width - 1), bottom.eq(row == self.height - 1)]
-        ending = Signal()
         m.d.comb += [
             Cat(pixel.r, pixel.g, pixel.b).eq(value),
             pixel.first.eq(first),
             pixel.last.eq(last),
-            ending.eq(self.pixels.valid & self.pixels.ready & last & bottom),
+            self.final.eq(self.taken & last & bottom),
         ]
         # A register behind the accelerator's answer, which comes late in its cycle.
-        m.d.sync += self.final.eq(ending)
+        m.d.sync += self.taken.eq(self.pixels.valid & self.pixels.ready)
         with m.If(self.shift):
             m.d.sync += value.eq(Cat(value[1:], self.bit))
         with m.If(self.complete):
             m.d.sync += self.pixels.valid.eq(1)
         with m.If(self.pixels.valid & self.pixels.ready):
-            m.d.sync += [self.pixels.valid.eq(0), first.eq(ending), column.eq(column + 1)]
+            m.d.sync += self.pixels.valid.eq(0)
+        with m.If(self.taken):
+            m.d.sync += [first.eq(self.final), column.eq(column + 1)]
             with m.If(last):
                 m.d.sync += [column.eq(0), row.eq(row + 1)]
             with m.If(last & bottom):
@@ -245,7 +247,7 @@ class PacketReceiver(wiring.Component):
                     blame(Fault.TIMEOUT)
                     m.next = "pad"
             with m.State("pad"):
-                m.d.comb += raster.complete.eq(~raster.pixels.valid & ~raster.final)
+                m.d.comb += raster.complete.eq(~raster.pixels.valid & ~raster.taken)
                 with m.If(self.end):
                     m.d.sync += skipped.eq(1)
                 with m.If(raster.final):

@@ -322,25 +322,37 @@ class Engine(wiring.Component):
             # The generator lets no row ask for an operand while these are read.
             with m.If(self.issue.active & (self.issue.weights == Weights.LANES)):
                 m.d.sync += address.eq(self.issue.lane_address)
+        # Words are written a cycle later than among the activations: the way to another memory is long.
+        out, written = self.write[group], self.write_valid[group]
+        place = Signal.like(address, name="operand_place")
+        word = Signal(self.word, name="operand_word", reset_less=True)
+        to_operand, to_gate = Signal(), Signal()
+        m.d.sync += [
+            place.eq(out.address - params.operand_base),
+            word.eq(out.word),
+            to_operand.eq(written & out.to.to_operand),
+            to_gate.eq(written & out.to.to_gate),
+        ]
+        if params.receives_features:
+            with m.If(self.receive_ready):
+                m.d.sync += [
+                    place.eq(self.receive_address - params.operand_base),
+                    word.eq(self.receive_word),
+                    to_operand.eq(self.receive_valid),
+                ]
         words = []
-        for name, depth in (("operands", params.operand_depth), ("gates", params.gate_depth)):
+        for name, depth, enable in (
+            ("operands", params.operand_depth, to_operand),
+            ("gates", params.gate_depth, to_gate),
+        ):
             m.submodules[name] = mem = memory.Memory(shape=8 * params.columns, depth=max(2, depth), init=[])
             read, write = mem.read_port(), mem.write_port()
-            to = self.write[group].to
-            received = self.receive_valid & self.receive_ready if name == "operands" else 0
-            enabled = to.to_operand if name == "operands" else to.to_gate
             m.d.comb += [
                 read.addr.eq(address),
-                write.addr.eq(self.write[group].address - params.operand_base),
-                write.data.eq(self.write[group].word),
-                write.en.eq(self.write_valid[group] & enabled),
+                write.addr.eq(place),
+                write.data.eq(word),
+                write.en.eq(enable),
             ]
-            with m.If(received):
-                m.d.comb += [
-                    write.addr.eq(self.receive_address - params.operand_base),
-                    write.data.eq(self.receive_word),
-                    write.en.eq(1),
-                ]
             words.append(delay(m, read.data, 1, name=name))
         if self.dynamic is not None:
             m.d.comb += self.dynamic.operand.eq(words[0])
@@ -407,8 +419,12 @@ class Engine(wiring.Component):
             port.en.eq(out_valid & out.to.to_memory),
         ]
         if params.receives_features:
-            with m.If(self.receive_valid & ~out_valid):
-                m.d.comb += [port.addr.eq(self.receive_address), port.data.eq(self.receive_word), port.en.eq(1)]
+            with m.If(self.receive_ready):
+                m.d.comb += [
+                    port.addr.eq(self.receive_address),
+                    port.data.eq(self.receive_word),
+                    port.en.eq(self.receive_valid),
+                ]
 
     def _softmax(self, m: Module, rows: list[RowPost], at: Callable[[int, int], Any]) -> tuple[Any, Any]:
         """The softmax of score rows, a word at a time: (valid, word)."""

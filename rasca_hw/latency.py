@@ -54,6 +54,11 @@ def operand_latency(params: EngineParams) -> int:
     return sum_latency(params) + (serial_drain.OPERAND_READ if params.broadcast else post.OPERAND_READ)
 
 
+def operand_delay(params: EngineParams) -> int:
+    """Cycles by which a word is later in the memory of second operands than among the activations."""
+    return 0 if params.broadcast else 1
+
+
 def settle_cycles(params: EngineParams) -> int:
     """Cycles from the last sum of row 0 to the end of all that follows from it.
 

@@ -168,15 +168,15 @@ class LineBuffer(wiring.Component):
         if self.width % self.columns:
             # The first byte of a word clears the others.
             lanes |= (lane == 0).replicate(self.columns)
-        enable = Mux(take & ~self.ignored, lanes, 0)
         first, others = delay(m, first, 1, name="first"), delay(m, others, 1, name="others")
-        enable = delay(m, enable, 1, name="enable", reset_less=False)
+        lanes = delay(m, lanes, 1, name="lanes")
+        stores = delay(m, take & ~self.ignored, 1, name="stores", reset_less=False)
         m.d.comb += [
             read.addr.eq(self.address),
             self.word.eq(read.data),
             write.addr.eq(address),
             write.data.eq(Cat(first, *[others] * (self.columns - 1))),
-            write.en.eq(enable),
+            write.en.eq(Mux(stores, lanes, 0)),
         ]
         return m
 

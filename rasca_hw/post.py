@@ -117,16 +117,17 @@ class RowPost(wiring.Component):
             shifted.eq(total >> delay(m, shift, 1, name="shift")),
         ]
         m.d.comb += self.total.eq(total)
-        # Comparisons with powers of two: of the bits above a byte, and of the sign.
-        negative = shifted[-1]
-        above = shifted[8:-1].any() | (~self.control.relu & shifted[7])
-        below = ~shifted[7:-1].all() | self.control.relu
-        within = Signal(8)
-        m.d.comb += within.eq(shifted)
-        with m.If(negative & below):
-            m.d.comb += within.eq(Mux(self.control.relu, 0, -128))
-        with m.Elif(~negative & above):
-            m.d.comb += within.eq(Mux(self.control.relu, 255, 127))
+        # Comparisons with powers of two: of the bits above a byte, and of the sign. And-or, since of a choice with a
+        # constant Yosys makes a reset of the flip-flops, which comes late.
+        relu, negative = self.control.relu, shifted[-1]
+        above, below, within = Signal(), Signal(), Signal(8)
+        m.d.comb += [
+            above.eq(~negative & (shifted[8:-1].any() | (~relu & shifted[7]))),
+            below.eq(negative & (~shifted[7:-1].all() | relu)),
+            within.eq(Cat((shifted[:7] & ~below.replicate(7)) | above.replicate(7), shifted[7])),
+        ]
+        with m.If(above | below):
+            m.d.comb += within[7].eq(above == relu)
         if self.params.spatial:
             m.d.sync += self.score.eq(_clamp(shifted, -1 << (SCORE_BITS - 1), (1 << (SCORE_BITS - 1)) - 1))
         if self.params.tables:

@@ -20,6 +20,7 @@ from rasca_hw.issue import LAYER_OVERHEAD, ROW_OVERHEAD, STEP_OVERHEAD
 from rasca_hw.latency import (
     drain_latency,
     drain_overhead,
+    operand_delay,
     operand_latency,
     pool_latency,
     scratch_latency,
@@ -255,7 +256,8 @@ class _Clock:
         address, time = write_times(layer, self.params)
         kinds = {"memory": self.memory, "softmax": self.memory, "operand": self.operands, "gate": self.gates}
         for where in layer.op.to & kinds.keys():
-            kinds[where][address] = start + time
+            late = operand_delay(self.params) if where in ("operand", "gate") else 0
+            kinds[where][address] = start + time + late
         self.written = max(self.written, start + int(time.max(initial=NEVER)))
         if "scratch" in layer.op.to:
             self.scratch[: layer.groups * layer.op.width] = start + scratch_times(layer, self.params)

@@ -6,9 +6,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from amaranth.hdl import ClockDomain, ClockSignal, Elaboratable, Module
+from amaranth.hdl import ClockDomain, ClockSignal, Elaboratable, Instance, Module, Signal
 from amaranth.lib import io
-from amaranth.lib.cdc import ResetSynchronizer
+from amaranth.lib.cdc import FFSynchronizer
 from amaranth.lib.wiring import Component
 
 from fpga.boards import Board, CameraBoard
@@ -36,7 +36,10 @@ class Wiring:
 
 
 class Top(Elaboratable):
-    """A demo on the board's pins, with a clock from the PLL and a reset until that is stable."""
+    """A demo on the board's pins, with a clock from the PLL that starts when it is stable.
+
+    This takes the place of a reset, which would be a net to thousands of flip-flops across the chip.
+    """
 
     def __init__(self, demo: Component, clock_mhz: float, wiring: Wiring) -> None:
         self.demo = demo
@@ -47,16 +50,18 @@ class Top(Elaboratable):
         m = Module()
         mhz = self.wiring.oscillator_mhz
         m.submodules.pll = pll = Ecp5Pll(input_mhz=mhz, settings=LIMITS.dividers(mhz, self.clock_mhz))
-        m.submodules.reset = ResetSynchronizer(~pll.locked, domain="sync")
+        m.domains += [ClockDomain("pll", reset_less=True), ClockDomain("sync", reset_less=True)]
+        stable = Signal()
+        m.submodules.stable = FFSynchronizer(pll.locked, stable, o_domain="pll")
+        m.submodules.gate = Instance("DCCA", i_CLKI=ClockSignal("pll"), i_CE=stable, o_CLKO=ClockSignal())
         m.submodules.demo = self.demo
-        m.domains += ClockDomain("sync")
         uart = platform.request("uart", 0, dir="-")
         m.submodules.oscillator = oscillator = io.Buffer("i", platform.request(self.wiring.oscillator, dir="-"))
         m.submodules.rx = rx = io.Buffer("i", uart.rx)
         m.submodules.tx = tx = io.Buffer("o", uart.tx)
         m.d.comb += [
             pll.clock_in.eq(oscillator.i),
-            ClockSignal().eq(pll.clock_out),
+            ClockSignal("pll").eq(pll.clock_out),
             self.demo.rx.eq(rx.i),
             tx.o.eq(self.demo.tx),
         ]

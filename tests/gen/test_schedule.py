@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from rasca_hw.issue import LAYER_OVERHEAD, ROW_OVERHEAD, STEP_OVERHEAD
+from rasca_hw.latency import operand_delay
 from rasca_hw.program import Mode
 from rasca_nn.config import preset
 from rasca_nn.random_model import random_int8_model
@@ -134,7 +135,8 @@ def replay(engine: EngineBuild, steps: int) -> None:
                     if op.to & {"memory", "softmax"}:
                         memory.write(name, word, start + first, start + time)
                     for to in op.to & {"operand", "gate"}:
-                        operands.write(name, operand_place(engine, word, to == "gate"), start + first, start + time)
+                        held = start + time + operand_delay(params)
+                        operands.write(name, operand_place(engine, word, to == "gate"), start + first, held)
                 if op.state:
                     for channel, time in enumerate(pooled_times(plan, params).tolist()):
                         writes[start + time] += 1
