@@ -206,7 +206,7 @@ class IssueSequencer(wiring.Component):
             near_last.eq(active & Mux(record.wide, (window == 0) & (tap == 0), tap == 2)),
             tap_ends.eq(~record.wide | (~turn & (window == 1))),
             turn.eq(Mux(no_gap, near_last, Mux(active, last & short_gap, gap == 2))),
-            gap.eq(gap - 1),
+            gap.eq(gap - ~turn),
         ]
         with m.If(last):
             m.d.sync += [active.eq(0), gap.eq(record.gap)]
@@ -301,7 +301,7 @@ class IssueSequencer(wiring.Component):
         # Flags a cycle behind: the program counter changes in `Fetch` and before `Refetch` only.
         program_ends = self._flag(m, pc == program, "program_ends")
         at_loop = self._flag(m, pc == self.params.loop, "at_loop")
-        m.d.sync += [delay.eq(delay - 1), waited.eq(waited | (delay == 1))]
+        m.d.sync += [delay.eq(delay - ~waited), waited.eq(waited | (delay == 1))]
 
         with m.FSM(init="Refetch"):
             with m.State("Refetch"):
