@@ -41,6 +41,7 @@ def thresholds(args: argparse.Namespace) -> None:
     """Every rule on the photos, and the one that saves most without losing accuracy."""
     from rasca_nn import thresholds as study
     from rasca_nn.data import load_folder
+    from rasca_nn.errors import RascaError
     from rasca_nn.figure import check_name
     from rasca_nn.int8_file import Int8Model
     from rasca_nn.sections import check_markdown, write
@@ -54,7 +55,11 @@ def thresholds(args: argparse.Namespace) -> None:
     for threshold in tried[0]:
         for count in tried[1]:
             Rule(threshold, count)
+    if not 0 <= args.tolerance <= 1:
+        raise RascaError(f"--tolerance must be 0 to 1, not {args.tolerance:g}")
     model = Int8Model.load(args.model)
+    if args.consecutive and max(args.consecutive) > model.config.steps:
+        raise RascaError(f"--consecutive must be at most {model.config.steps}, the steps of {model.config.name}")
     size = (model.config.height, model.config.width)
     split = None if args.split == "all" else args.split
     with progress("reading photos") as tell:

@@ -117,6 +117,8 @@ def test_thresholds(capsys, data, integers, tmp_path):
     assert [(r["threshold"], r["consecutive"]) for r in found["rules"]] == [(0.3, 2), (0.9, 2)]
     assert found["without"]["n"] == 40
     assert "consecutive must be 1 to 255" in error_line(capsys, *command, "--consecutive", 0)
+    assert "at most 4, the steps of tiny" in error_line(capsys, *command, "--consecutive", 5)
+    assert "tolerance must be 0 to 1, not nan" in error_line(capsys, *command, "--tolerance", "nan")
     assert "ends in .png" in error_line(capsys, *command, "-o", tmp_path / "steps.pdf")
     assert "ends in .md" in error_line(capsys, *command, "--results", tmp_path / "results.txt")
 
