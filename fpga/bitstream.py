@@ -162,7 +162,7 @@ def bitstream(
 
     Returns
     -------
-    The report and the committed budget it kept; none is committed for a target that is not the board's own.
+    The report and the committed budget it kept, empty where none is.
 
     Raises
     ------
@@ -176,8 +176,8 @@ def bitstream(
         raise RascaError("--sensor is for --demo camera")
     if demo == "camera" and camera is None:
         raise RascaError(f"the board {board.name} has no camera demo; its demo is --demo uart")
-    name = board.name if demo == "uart" else f"{board.name}-{demo}"
-    limits = budget.budget(name, model.config.name) if target in (None, board.target) else {}
+    other = (demo if demo != "uart" else None, target if target != board.target else None)
+    limits = budget.budget("-".join([board.name, *filter(None, other)]), model.config.name)
     if clock_mhz is not None and not 0 < clock_mhz < math.inf:
         raise RascaError(f"the clock must be a positive number of MHz, not {clock_mhz:g}")
     own = camera.clock_mhz if camera else board.clock_mhz
