@@ -7,7 +7,7 @@ TARGET   ?= ecp5-85f
 # uart: photos from a host; camera: see docs/demo.md. SENSOR=NAME is another mode of it.
 DEMO     ?= uart
 # Of `make bench-full`: one for each target.
-BOARDS   ?= ulx3s-85f ulx3s-45f orangecrab-25f icebreaker
+BOARDS   ?= ulx3s-85f ulx3s-85f:ecp5-85f-packed ulx3s-45f orangecrab-25f icebreaker
 JOBS     ?= auto
 BUILD    := build
 VENV     := .venv

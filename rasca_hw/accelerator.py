@@ -20,9 +20,21 @@ from .engine import Engine
 from .interfaces import Pixel, confidence_layout, result_layout
 from .lines import COLOURS, LineBuffer, line_buffer_words
 from .link import FeatureLink
-from .params import AcceleratorParams
+from .params import AcceleratorParams, EngineParams
 from .result import ResultUnit
 from .spram import LOAD
+
+
+def make_engine(params: AcceleratorParams, engine: EngineParams) -> Engine:
+    """One of the accelerator's engines."""
+    return Engine(
+        engine,
+        steps=params.steps,
+        rows=params.rows,
+        kernel_height=params.kernel_height,
+        line_words=line_buffer_words(params.width, engine.columns, params.line_rows) if engine.reads_lines else 1,
+        row_words=COLOURS * -(-params.width // engine.columns),
+    )
 
 
 class Accelerator(wiring.Component):
@@ -37,19 +49,7 @@ class Accelerator(wiring.Component):
 
     def __init__(self, params: AcceleratorParams) -> None:
         self.params = params
-        columns = params.engines[0].columns
-        row_words = COLOURS * -(-params.width // columns)
-        self.engines = [
-            Engine(
-                engine,
-                steps=params.steps,
-                rows=params.rows,
-                kernel_height=params.kernel_height,
-                line_words=line_buffer_words(params.width, columns, params.line_rows) if engine.reads_lines else 1,
-                row_words=row_words,
-            )
-            for engine in params.engines
-        ]
+        self.engines = [make_engine(params, engine) for engine in params.engines]
         super().__init__(
             {
                 "pixels": In(stream.Signature(Pixel)),

@@ -92,16 +92,17 @@ def predicted(made: Build) -> dict[str, Any]:
         return {"unpredicted": str(error)}
 
 
-def placed(model: Path, board: str) -> dict[str, Any]:
+def placed(model: Path, board: str, target: str) -> dict[str, Any]:
     """The demo of a model, placed and routed for a board: resources, and the clock that nextpnr reached."""
-    place = load_board(board)
-    loaded = Int8Model.load(model)
+    mapped, loaded = load_target(target), Int8Model.load(model)
+    clock = None if target == load_board(board).target else float(mapped.clock_mhz)
     with tempfile.TemporaryDirectory() as folder:
-        report, _ = bitstream(loaded, place, Path(folder) / "out")
-    interval = estimate(build(loaded, load_target(place.target)))[-1].interval
+        report, _ = bitstream(loaded, load_board(board), Path(folder) / "out", target=target, clock_mhz=clock)
+    interval = estimate(build(loaded, mapped))[-1].interval
     return {
         "preset": model.stem,
         "board": board,
+        "target": target,
         "mhz": report.clock_mhz,
         "fmax_mhz": report.fmax_mhz,
         "frames_per_second": round(report.clock_mhz * 1e6 / interval, 2),
@@ -156,9 +157,15 @@ def evaluation(name: str, target: str, photos: int) -> dict[str, Any]:
 
 
 def bench(
-    presets: Sequence[str], targets: Sequence[str], *, photos: int, boards: Sequence[str], models: Path, step: Step
+    presets: Sequence[str],
+    targets: Sequence[str],
+    *,
+    photos: int,
+    boards: Sequence[tuple[str, str]],
+    models: Sequence[Path],
+    step: Step,
 ) -> dict[str, Any]:
-    """Everything. The models in the folder `models` are placed and routed for each of the `boards`."""
+    """Everything. The `models` are placed and routed for each of the `boards` with its target."""
     rows = []
     for name in presets:
         for target in targets:
@@ -179,12 +186,13 @@ def bench(
         found["evaluation"] = evaluation(smallest["preset"], smallest["target"], photos)
     if boards:
         found["placed"] = []
-    for board in boards:
-        for model in sorted(models.glob("*.int8")):
-            step(f"place and route, {model.stem} on {board}")
+    for board, target in boards:
+        for model in models:
+            step(f"place and route, {model.stem} as {target} on {board}")
             try:
-                found["placed"].append(placed(model, board))
+                found["placed"].append(placed(model, board, target))
             except RascaError as error:
-                found["placed"].append({"preset": model.stem, "board": board, "failed": str(error)})
+                row = {"preset": model.stem, "board": board, "target": target, "failed": str(error)}
+                found["placed"].append(row)
     found["tools"] = {name: find(name).version for name in ("yosys", "c++", "iverilog")}
     return found

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from rtl_gen.commands.output import add_json, print_json, print_table
+from rtl_gen.commands.output import add_json, print_json, print_table, shown
 
 PHOTOS = 16
 MODELS = Path("models")
@@ -23,9 +23,9 @@ SIMULATORS = {
     "making_seconds": "made in, s", "seconds": "ran, s", "cycles_per_second": "cycles/s",
 }  # fmt: skip
 PLACED = {
-    "preset": "network", "board": "board", "luts": "LUTs", "ffs": "flip-flops", "logic_cells": "logic cells",
-    "block_rams": "block RAMs", "multipliers": "multipliers", "mhz": "asked, MHz", "fmax_mhz": "reached, MHz",
-    "frames_per_second": "frames/s",
+    "preset": "network", "board": "board", "target": "target", "luts": "LUTs", "ffs": "flip-flops",
+    "logic_cells": "logic cells", "block_rams": "block RAMs", "multipliers": "multipliers", "mhz": "asked, MHz",
+    "fmax_mhz": "reached, MHz", "frames_per_second": "frames/s",
 }  # fmt: skip
 ABOUT = """Bound: products of the network over those that the multipliers can make in a cycle, the fewest cycles there
 can be. Frames a second: in a stream, at the clock of the target's entry in `rtl_gen/targets.toml`. Latency: cycles
@@ -41,8 +41,9 @@ def register(commands: Any) -> None:
     sub.add_argument("--target", action="append", help="only this target; may be given again")
     sub.add_argument("--photos", type=int, default=PHOTOS, help=f"photos of the evaluation that is timed; {PHOTOS}")
     sub.add_argument(
-        "--board", action="append", help="place and route the models in models/ for this board too: minutes each"
+        "--board", action="append", metavar="NAME[:TARGET]", help="also place and route for this board: minutes each"
     )
+    sub.add_argument("--model", action="append", type=Path, help="for boards only this model, not all in models/")
     sub.add_argument("-o", "--out", type=Path, metavar="FILE.md", help="write the tables here too")
     add_json(sub)
     sub.set_defaults(call=bench)
@@ -54,17 +55,22 @@ def bench(args: argparse.Namespace) -> None:
     from fpga.steps import Steps
     from rasca_nn.config import PRESETS, preset
     from rasca_nn.errors import RascaError
+    from rasca_nn.int8_file import Int8Model
     from rtl_gen.target import load_target, target_names
     from sim.bench import bench as measure
 
     if args.photos < 1:
         raise RascaError(f"--photos must be at least 1, not {args.photos}")
-    boards = args.board or []
-    for name in boards:
-        board(name)
+    places = [name.partition(":") for name in args.board or ()]
+    boards = [(board(name).name, target or board(name).target) for name, _, target in places]
+    models = args.model or sorted(MODELS.glob("*.int8"))
+    if boards and not models:
+        raise RascaError(f"no *.int8 in {MODELS}; name one with --model")
+    for model in models:
+        Int8Model.load(model)
     presets = [preset(name).name for name in args.preset or PRESETS]
     targets = args.target or target_names()
-    for target in targets:
+    for target in [*targets, *(target for _, target in boards)]:
         load_target(target)
     count = 0
 
@@ -73,9 +79,9 @@ def bench(args: argparse.Namespace) -> None:
         count += 1
         steps.begin(count, total, name)
 
-    total = len(presets) * len(targets) + 5
+    total = len(presets) * len(targets) + len(boards) * len(models) + 5
     with Steps() as steps:
-        found = measure(presets, targets, photos=args.photos, boards=boards, models=MODELS, step=step)
+        found = measure(presets, targets, photos=args.photos, boards=boards, models=models, step=step)
     if args.out:
         args.out.write_text(markdown(found, args))
     if args.json:
@@ -100,8 +106,7 @@ def tables(found: dict[str, Any]) -> list[tuple[str, dict[str, str], list[tuple[
 def remarks(found: dict[str, Any]) -> list[str]:
     """What does not fit into the tables."""
     rows = [*found["hardware"], *found.get("placed", [])]
-    places = [row.get("target") or row["board"] for row in rows]
-    lines = [f"{row['preset']} on {at}: {_failure(row)}" for row, at in zip(rows, places, strict=True) if _failure(row)]
+    lines = [f"{row['preset']} on {row.get('board', row['target'])}: {_failure(row)}" for row in rows if _failure(row)]
     lines += [
         f"{row['preset']} on {row['target']}: LUTs are not predicted: {row['unpredicted']}"
         for row in found["hardware"]
@@ -122,6 +127,7 @@ def markdown(found: dict[str, Any], args: argparse.Namespace) -> str:
     options = [f" --preset {name}" for name in args.preset or ()] + [f" --target {name}" for name in args.target or ()]
     options += [f" --photos {args.photos}"] * (args.photos != PHOTOS)
     options += [f" --board {name}" for name in args.board or ()]
+    options += [f" --model {shown(path)}" for path in args.model or ()]
     lines = ["# Benchmarks", "", f"`rasca bench{''.join(options)} -o docs/benchmarks.md` made this page.", "", ABOUT]
     for title, columns, rows in tables(found):
         lines += ["", f"## {title}", "", "| " + " | ".join(columns.values()) + " |", "|---" * len(columns) + "|"]

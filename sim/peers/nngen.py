@@ -19,7 +19,7 @@ from pathlib import Path
 
 from fpga.synthesis import synthesise, synthesise_verilog
 from fpga.tools import find
-from rasca_hw.accelerator import Accelerator
+from rasca_hw.accelerator import make_engine
 from rasca_nn.config import RaScaNetConfig
 from rasca_nn.errors import RascaError
 from rasca_nn.random_model import random_int8_model
@@ -68,7 +68,7 @@ def ours(config: RaScaNetConfig, target: str, *, synthesis: bool) -> Heads:
     engine = made.engines[0]
     params = engine.params
     array = params.array_products // params.products_per_multiplier
-    takes = synthesise(Accelerator(made.params).engines[0], made.target.device) if synthesis else {}
+    takes = synthesise(make_engine(made.params, params), made.target.device) if synthesis else {}
     parallel = f"{params.groups} x {params.rows} x {params.columns}"
     return Heads(f"rasca, {target}", parallel, array, engine.products, engine.step_cycles, takes)
 

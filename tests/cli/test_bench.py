@@ -28,11 +28,19 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
         made: dict[str, Any] = {"preset": name, "target": target, "photos": photos, "compared": 7, "cores": 2}
         return made | {"photos_per_second": 1.5, "photos_per_processor_second": 1.0}
 
-    def placed(model: Path, board: str) -> dict[str, Any]:
+    def placed(model: Path, board: str, target: str) -> dict[str, Any]:
         if "paper" in model.stem:
             raise RascaError("timing not met")
         used = {"luts": 1, "ffs": 2, "block_rams": 3, "multipliers": 4}
-        return {"preset": model.stem, "board": board, "mhz": 80.0, "fmax_mhz": 80.7, **used, "seconds": {}}
+        return {
+            "preset": model.stem,
+            "board": board,
+            "target": target,
+            "mhz": 80.0,
+            "fmax_mhz": 80.7,
+            **used,
+            "seconds": {},
+        }
 
     monkeypatch.setattr(bench, "simulator", simulator)
     monkeypatch.setattr(bench, "evaluation", evaluation)
@@ -49,7 +57,7 @@ def test_figures(quick: None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
         "--target",
         "ecp5-25f",
         "--board",
-        "ecp5",
+        "ecp5:ecp5-85f-packed",
         "--board",
         "icebreaker",
     )
@@ -63,7 +71,8 @@ def test_figures(quick: None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
     assert 0 < first["bound_cycles"] <= first["cycles_in_stream"] and first["generation_seconds"] > 0
     assert [row["simulator"] for row in found["simulators"]] == ["compiled", "cxxrtl", "icarus", "compiled"]
     assert {"failed" in row for row in found["placed"]} == {True, False}
-    assert {row["board"] for row in found["placed"]} == {"ecp5", "icebreaker"}
+    places = {("ulx3s-85f", "ecp5-85f-packed"), ("icebreaker", "up5k")}
+    assert {(row["board"], row["target"]) for row in found["placed"]} == places
     assert first["predicted"] == predict(made)
     text = page.read_text()
     assert "| tiny | small |" in text and "timing not met" in text and "photos a second on 2 cores" in text
@@ -71,7 +80,17 @@ def test_figures(quick: None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
     assert "frames/s" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("wrong", [("--preset", "tinny"), ("--target", "smal"), ("--photos", "0"), ("--board", "none")])
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        ("--preset", "tinny"),
+        ("--target", "smal"),
+        ("--photos", "0"),
+        ("--board", "none"),
+        ("--board", "ecp5:none"),
+        ("--model", "none.int8"),
+    ],
+)
 def test_errors(wrong: tuple[str, str], capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["bench", *wrong]) == 2
     assert capsys.readouterr().err.count("\n") == 1
