@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from math import ceil
 
 from rasca_hw.lines import line_buffer_words
 from rasca_hw.params import AcceleratorParams, EngineParams
@@ -20,18 +21,24 @@ class Family:
     """A device family's block RAMs with one read and one write port, and what Yosys prefers to them for small memories.
 
     shapes : depths and widths.
+    lane : bits of a word whose writing can be enabled apart from the others'.
     rom_bits : bits for each block it would take under which a read-only memory becomes LUTs.
     ram_bits : likewise a memory that is written becomes flip-flops; 0 where there is RAM in LUTs, which is weighed by
         :meth:`lut_rams`.
     """
 
     shapes: tuple[tuple[int, int], ...]
+    lane: int
     rom_bits: int
     ram_bits: int
 
     def blocks(self, words: int, width: int, rom: bool) -> int:
-        """The fewest of any shape: what Yosys makes, too, of the sizes in tests/gen/test_build.py."""
-        count = min(-(-words // depth) * -(-width // bits) for depth, bits in self.shapes)
+        """The fewest of any shape: what Yosys makes, too, of the sizes in tests/gen/test_build.py.
+
+        Words beyond the depth lie beside the first ones, in lanes of their own where they are written.
+        """
+        lanes = [(depth, bits, 1 if rom else min(self.lane, bits)) for depth, bits in self.shapes]
+        count = min(ceil(ceil(words / depth) * ceil(width / lane) * lane / bits) for depth, bits, lane in lanes)
         least = self.rom_bits if rom else self.ram_bits
         if words * width < least * count or (self._in_luts(words, width, count) and not rom):
             return 0
@@ -47,9 +54,9 @@ class Family:
         return not self.ram_bits and 4 * deep * -(-width // 4) + (deep - 1) * width / 2 < 128 * count
 
 
-ECP5 = Family(((16384, 1), (8192, 2), (4096, 4), (2048, 9), (1024, 18), (512, 36)), 2088, 0)
+ECP5 = Family(((16384, 1), (8192, 2), (4096, 4), (2048, 9), (1024, 18), (512, 36)), 9, 2088, 0)
 """18 kbit, DP16KD."""
-ICE40 = Family(((2048, 2), (1024, 4), (512, 8), (256, 16)), 1024, 64)
+ICE40 = Family(((2048, 2), (1024, 4), (512, 8), (256, 16)), 1, 1024, 64)
 """4 kbit, SB_RAM40_4K."""
 
 

@@ -50,7 +50,8 @@ class Top(Elaboratable):
         m = Module()
         mhz = self.wiring.oscillator_mhz
         m.submodules.pll = pll = Ecp5Pll(input_mhz=mhz, settings=LIMITS.dividers(mhz, self.clock_mhz))
-        m.domains += [ClockDomain("pll", reset_less=True), ClockDomain("sync", reset_less=True)]
+        # The gate opens while its clock is low: at the falling edge.
+        m.domains += [ClockDomain("pll", clk_edge="neg", reset_less=True), ClockDomain("sync", reset_less=True)]
         stable = Signal()
         m.submodules.stable = FFSynchronizer(pll.locked, stable, o_domain="pll")
         m.submodules.gate = Instance("DCCA", i_CLKI=ClockSignal("pll"), i_CE=stable, o_CLKO=ClockSignal())

@@ -124,6 +124,13 @@ def test_block_rams_of_an_ice40(words: int, width: int, rom: bool, blocks: int) 
         (57, 108, True, 0, 0),
         (58, 108, True, 3, 0),
         (400, 27, True, 1, 0),
+        (1100, 24, False, 3, 0),
+        (1462, 40, False, 4, 0),
+        (3000, 24, False, 5, 0),
+        (1462, 40, True, 4, 0),
+        (1600, 40, True, 5, 0),
+        (9000, 5, True, 3, 0),
+        (4500, 40, True, 10, 0),
     ],
 )
 def test_block_rams_of_an_ecp5(words: int, width: int, rom: bool, blocks: int, lut_rams: int) -> None:
