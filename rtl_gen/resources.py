@@ -32,19 +32,27 @@ SHARED_DSP = 2
 
 
 def features(params: AcceleratorParams, resource: str) -> dict[str, float]:
-    """Structure by name: what the resource's prices are asked for. Address bits stand for sequencers and ports."""
+    """Structure by name: what the resource's prices are asked for.
+
+    Those that explain it best with the fewest prices, none of them negative: elementwise rows have tables, multiplier
+    and second operands; a word is that of one group's memories, with its registers.
+    """
     engines = params.engines
-    sizes = [size for e in engines for size in (e.depth, e.operand_depth, len(e.weights[0]))]
-    found: dict[str, float] = {
-        "one": 1,
-        "lanes": sum(engine.array_products for engine in engines),
-        "address bits": sum(size.bit_length() for size in sizes),
-    }
+    lanes = sum(engine.array_products for engine in engines)
     if engines[0].broadcast:
-        return found | {"columns": engines[0].columns}
-    if resource == "luts":
-        del found["address bits"]
-    return found | {
+        sizes = [size for e in engines for size in (e.depth, e.operand_depth, len(e.weights[0]))]
+        # Address bits stand for sequencers and ports.
+        address_bits = sum(size.bit_length() for size in sizes)
+        return {"one": 1, "lanes": lanes, "address bits": address_bits, "columns": engines[0].columns}
+    columns = {
+        "luts": {"engines": len(engines), "columns": engines[0].columns},
+        "ffs": {"word columns": sum(engine.groups * engine.columns for engine in engines)},
+    }
+    return {
+        "one": 1,
+        "lanes": lanes,
+        "elementwise rows": sum(engine.rows for engine in engines if engine.operand_depth),
+        **columns[resource],
         "packed pairs": sum(engine.array_products / 2 for engine in engines if engine.packed),
         "softmax rows": sum(engine.rows for engine in engines if engine.spatial),
     }
