@@ -94,7 +94,9 @@ def test_report_and_files(tools, tmp_path):
     ],
 )
 def test_ecp5_boards(tools, tmp_path, name, oscillator, rx, device):
-    """Pins and clock of the board; nextpnr is told its device, and the generator's target is on it."""
+    """Pins and clock of the board; nextpnr is told its device, and the generator's target is on it. The clock starts
+    at a gate, and nothing is reset.
+    """
     tools("nextpnr-ecp5", f"echo $* > said; echo '{json.dumps(NEXTPNR_JSON)}' > nextpnr.json")
     found, out = board(name), tmp_path / "out"
     demo = Demo(Stub(IDENTITY), IDENTITY, clock_hz=80e6)
@@ -105,6 +107,9 @@ def test_ecp5_boards(tools, tmp_path, name, oscillator, rx, device):
     assert f'LOCATE COMP "uart_0__rx__io" SITE "{rx}"' in pins
     assert f'io" {oscillator * 1_000_000}.0 HZ' in pins
     assert load_target(found.target).device == found.platform().device
+    design = (out / "top.il").read_text()
+    assert design.count("cell \\DCCA ") == 1
+    assert "async_ff_rst" not in design and "wire width 1 \\rst\n" not in design
 
 
 @pytest.mark.parametrize("name", ["icebreaker", "upduino"])
