@@ -134,8 +134,13 @@ def test_nothing_fits(tmp_path, capsys):
             {"multipliers": 2},
             r"2 columns and one row: .* takes \d multipliers, \d more than",
         ),
-        ("tiny", "ecp5-85f-packed", {"luts": 2000}, r"2 columns and one row: it takes 2,\d+ of 2,000 luts"),
-        ("tiny", "ecp5-85f", {"block_rams": 1}, "2 columns and one row: target .* has 1 block RAMs"),
+        (
+            "tiny",
+            "ecp5-85f-packed",
+            {"multipliers": 8, "luts": 2000},
+            r"2 columns and one row: it takes 2,\d+ of 2,000 luts",
+        ),
+        ("tiny", "ecp5-85f", {"multipliers": 8, "block_rams": 1}, "2 columns and one row: target .* has 1 block RAMs"),
         ("paper-105x120", "up5k", {}, "error: target up5k-paper-105x120: a broadcast array does not serve spatial"),
     ):
         path, device = tmp_path / "model.int8", tmp_path / "device.toml"
