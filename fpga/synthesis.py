@@ -36,7 +36,7 @@ def flow_of(device: str) -> Flow:
     for flow in FLOWS:
         if device.startswith(flow.family):
             return flow
-    raise BuildError(f"no flow for the device {device!r}; known are {', '.join(flow.family for flow in FLOWS)}")
+    raise BuildError(f"no flow for the device {device!r}; use one of {', '.join(flow.family for flow in FLOWS)}")
 
 
 def _cells(flow: Flow, script: str, text: str, name: str) -> dict[str, int]:

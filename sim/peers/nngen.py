@@ -29,7 +29,7 @@ from rtl_gen.target import load_target
 VERSION = "1.3.4"
 SCRIPT = Path(__file__).with_name("nngen_heads.py")
 KERNEL_COLUMNS = 3
-PATIENCE = 10
+PATIENCE = 3
 """Times the cycles that one multiplier would take, after which NNgen's design is taken to hang."""
 
 
