@@ -2,7 +2,7 @@
 PYTHON   ?= python3
 BOARD    ?= ecp5
 # What fits the board.
-MODEL    ?= models/released-$(if $(filter ice40 icebreaker upduino,$(BOARD)),105x120,210x240).int8
+MODEL    ?= models/released-$(if $(filter ice40 icebreaker upduino orangecrab-25f,$(BOARD)),105x120,210x240).int8
 TARGET   ?= ecp5-85f
 # uart: photos from a host; camera: see docs/demo.md. SENSOR=NAME is another mode of it.
 DEMO     ?= uart
@@ -55,7 +55,7 @@ test: $(READY) icarus ## the tests, without those marked slow
 test-full: $(READY) icarus ## all tests
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) $(ARGS)
 
-bitstream: $(READY) ## demo bitstream of MODEL for BOARD (ecp5 = ulx3s-85f, ice40 = icebreaker, upduino), held to its budget
+bitstream: $(READY) ## demo bitstream of MODEL for BOARD (ecp5 = ulx3s-85f, ulx3s-45f, orangecrab-25f, ice40 = icebreaker, upduino), held to its budget
 	$(BIN)/rasca bitstream $(MODEL) --board $(BOARD) --demo $(DEMO) $(if $(SENSOR),--sensor $(SENSOR)) -o $(BUILD)/$(BOARD)$(patsubst %,-%,$(filter-out uart,$(DEMO)))
 
 bench: $(READY) icarus ## figures of every network on every target, and how fast simulations are, without synthesis

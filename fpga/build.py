@@ -115,7 +115,7 @@ def build(
             text = content if isinstance(content, str) else content.decode()
             (work / f"top.{suffix}").write_text(prepared(text) if suffix == "il" else text)
         steps.begin(2, STEPS, "synthesis")
-        _run([*tools["yosys"].command, "-q", "-l", "yosys.log", "-p", flow.synthesis], work, out, "yosys")
+        _run([*tools["yosys"].command, "-q", "-l", "yosys.log", "-p", flow.script()], work, out, "yosys")
         flow.placed(work / "top.json", platform.device)
         steps.begin(3, STEPS, "place and route")
         files = ("--json", "top.json", "--report", "nextpnr.json", "--log", "nextpnr.log", *flow.nextpnr_options)

@@ -9,14 +9,22 @@ from pathlib import Path
 from fpga.floorplan import constrain
 
 
+@dataclass(frozen=True)
+class Platform:
+    """As much of a platform as choosing a multiplier takes: the device's name."""
+
+    device: str
+
+
 @dataclass(frozen=True, kw_only=True)
 class Flow:
-    """Yosys reads top.il and writes top.json; nextpnr reads that and the constraints, the packer writes `bitstream`.
+    """Yosys writes top.json; nextpnr reads that and the constraints, the packer writes `bitstream`.
 
     Parameters
     ----------
     family : what the names of its devices begin with.
-    synthesis : Yosys' script.
+    synthesis : Yosys' script, once it has read the design.
+    largest : nextpnr's options for the family's largest device with the most pins, to see what a design takes.
     nextpnr, pack : names of the tools (:mod:`fpga.tools`).
     nextpnr_options, pack_options : what the tools are told of files, and of how to work.
     constraints : suffix of Amaranth's file of constraints.
@@ -29,6 +37,7 @@ class Flow:
 
     family: str
     synthesis: str
+    largest: tuple[str, ...]
     nextpnr: str
     nextpnr_options: tuple[str, ...]
     pack: str
@@ -39,6 +48,10 @@ class Flow:
     margin_ns: float = 0
     placed: Callable[[Path, str], None] = lambda netlist, device: None
 
+    def script(self, read: str = "read_rtlil top.il") -> str:
+        """All that Yosys does."""
+        return f"{read}; {self.synthesis}"
+
     def wanted_mhz(self, clock_mhz: float) -> float:
         """What nextpnr must reach."""
         return 1000 / (1000 / clock_mhz - self.margin_ns)
@@ -46,13 +59,13 @@ class Flow:
 
 # The last part of synth_ecp5 without `autoname`, which takes as long as all the rest and only names things nicely.
 _ECP5 = (
-    "read_rtlil top.il; synth_ecp5 -top top -run :check; "
-    "hierarchy -check; stat; check -noinit; blackbox =A:whitebox; write_json top.json"
+    "synth_ecp5 -top top -run :check; hierarchy -check; stat; check -noinit; blackbox =A:whitebox; write_json top.json"
 )
 
 ECP5 = Flow(
     family="LFE5U",
     synthesis=_ECP5,
+    largest=("--85k", "--package", "CABGA756"),
     nextpnr="nextpnr-ecp5",
     # The default router stalled on a full-size accelerator.
     nextpnr_options=("--router", "router2", "--lpf", "top.lpf", "--textcfg", "top.config"),
@@ -68,7 +81,8 @@ ECP5 = Flow(
 ICE40 = Flow(
     family="iCE40UP",
     # Not -dsp: some releases of Yosys then drop registers without an error.
-    synthesis="read_rtlil top.il; synth_ice40 -device u -noabc9 -top top -json top.json",
+    synthesis="synth_ice40 -device u -noabc9 -top top -json top.json",
+    largest=("--up5k", "--package", "sg48"),
     nextpnr="nextpnr-ice40",
     nextpnr_options=("--pcf", "top.pcf", "--asc", "top.asc"),
     pack="icepack",
@@ -84,3 +98,5 @@ ICE40 = Flow(
     # nextpnr takes 0.1 ns from clock to output of an SB_MAC16; it is about 2 ns.
     margin_ns=2,
 )
+
+FLOWS = (ECP5, ICE40)

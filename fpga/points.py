@@ -56,7 +56,7 @@ def load_points(path: Path = FILE) -> list[Point]:
 
 def _point(row: dict[str, str]) -> Point:
     table = to_dict(load_target(row["device"]))
-    own = {k: v for k, v in row.items() if k in table and k not in ("device", "engines") and v}
+    own = {k: v for k, v in row.items() if k in table and k not in ("device", "engines", *MEASURED) and v}
     values = {k: int(v) if isinstance(table[k], int) else v for k, v in own.items()}
     engines = [asdict(engine) for engine in engines_from(row["engines"])]
     target = target_from_dict({**table, **values, "engines": engines})

@@ -5,65 +5,54 @@ from __future__ import annotations
 import re
 import subprocess
 import tempfile
-from dataclasses import dataclass
 from pathlib import Path
 
 from amaranth.back import rtlil
 from amaranth.lib.wiring import Component
 
 from fpga.build import BuildError
-from fpga.flows import ECP5, ICE40, Flow
+from fpga.flows import FLOWS, Flow, Platform
 from fpga.netlist_text import prepared
 from fpga.tools import find
 from rtl_gen.collector import resting
 
 
-@dataclass(frozen=True)
-class Platform:
-    """As much of a platform as choosing a multiplier takes."""
-
-    device: str
-
-
-READ = "read_rtlil top.il"
-"""How each flow's script begins."""
-FAMILIES: dict[str, tuple[Flow, tuple[str, ...]]] = {
-    "LFE5U": (ECP5, ("--85k", "--package", "CABGA756")),
-    "iCE40UP": (ICE40, ("--up5k", "--package", "sg48")),
-}
-"""The flow of a device by the beginning of its name, and the largest device with the most pins, for nextpnr."""
-
-
 def synthesise(component: Component, device: str) -> dict[str, int]:
     """Resources of the component as top module, by the names of its flow. Raises BuildError."""
-    flow_of(device)
+    flow = flow_of(device)
     with resting():
         text = prepared(rtlil.convert(component, name="top", platform=Platform(device), emit_src=False))
-    return _cells(text, "top.il", "", device)
+    return _cells(flow, flow.script(), text, "top.il")
 
 
 def synthesise_verilog(text: str, top: str, device: str) -> dict[str, int]:
     """Likewise of a module in Verilog."""
-    return _cells(text, "top.v", f"read_verilog top.v; rename {top} top", device)
+    flow = flow_of(device)
+    return _cells(flow, flow.script(f"read_verilog top.v; rename {top} top"), text, "top.v")
 
 
-def flow_of(device: str) -> tuple[Flow, tuple[str, ...]]:
-    """The flow of a device and nextpnr's options. Raises BuildError where there is none."""
-    for name, found in FAMILIES.items():
-        if device.startswith(name):
-            return found
-    raise BuildError(f"no flow for the device {device!r}; known are {', '.join(FAMILIES)}")
+def flow_of(device: str) -> Flow:
+    """The flow of a device. Raises BuildError where there is none."""
+    for flow in FLOWS:
+        if device.startswith(flow.family):
+            return flow
+    raise BuildError(f"no flow for the device {device!r}; use one of {', '.join(flow.family for flow in FLOWS)}")
 
 
-def _cells(text: str, name: str, read: str, device: str) -> dict[str, int]:
-    flow, options = flow_of(device)
-    script = f"{read}{flow.synthesis.removeprefix(READ)}" if read else flow.synthesis
+def _cells(flow: Flow, script: str, text: str, name: str) -> dict[str, int]:
+    """Resources of the text in a file of that name, which the script reads."""
     with tempfile.TemporaryDirectory(prefix="rasca-synthesis-") as place:
         folder = Path(place)
         (folder / name).write_text(text)
         _run([*find("yosys").command, "-q", "-p", script], folder)
-        said = _run([*find(flow.nextpnr).command, *options, "--json", "top.json", "--pack-only"], folder)
+        packer = find(flow.nextpnr)
+        said = _run([*packer.command, *flow.largest, "--json", "top.json", "--pack-only"], folder)
     used = dict(re.findall(r"^Info:\s+(\w+):\s+(\d+)/\s*\d+", said, re.MULTILINE))
+    if missing := [cell for cell in flow.cells.values() if cell not in used]:
+        raise BuildError(
+            f"{flow.nextpnr} {packer.version} does not say how many {missing[0]} it packed; "
+            f"install another with: {packer.tool.install}"
+        )
     return {name: int(used[cell]) for name, cell in flow.cells.items()}
 
 

@@ -184,9 +184,11 @@ def _whole(model: Int8Model, target: Target) -> Mapping:
     if beyond > 0:
         lent = lend(config, places.features, beyond)
         if lent is None or depth(lent) + NEIGHBOUR > target.activation_words:
-            raise TargetError(
+            raise TooSmall(
+                "activation_words",
+                beyond,
                 f"target {target.name}: activations of {config.name} take {depth(None) + NEIGHBOUR} words, and no way "
-                f"was found to do with activation_words {target.activation_words}; use more, or fewer columns"
+                f"was found to do with activation_words {target.activation_words}; use more, or fewer columns",
             )
     pools = pools_overlaid(config, columns, places.features, lent)
     ops: list[Op] = [*back.ops[: back.loop]]

@@ -1,25 +1,24 @@
 """Targets by search: which engines, rows, columns, packing and memories a device takes for a model, and which are worth
 it.
 
-Every shape that the device has the multipliers for is drafted: its resources by :mod:`rtl_gen.resources`, and fewer
-cycles than which it cannot take. In the order of their LUTs those that this bound does not rule out are scheduled and
-replayed exactly (:mod:`rtl_gen.estimate`). So what comes out is the Pareto front of cycles a frame and LUTs, not a
-sample of it.
+Every shape that the device has the multipliers for is drafted with every choice of memories: its resources by
+:mod:`rtl_gen.resources`, and fewer cycles than which it cannot take. In the order of their LUTs those that this bound
+does not rule out are scheduled and replayed exactly (:mod:`rtl_gen.estimate`). So what comes out is the Pareto front of
+cycles a frame and LUTs, not a sample of it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
 from rasca_hw.lines import COLOURS
-from rasca_nn.errors import RascaError
 from rasca_nn.int8_file import Int8Model
-from rtl_gen.build import build
+from rtl_gen.build import Build, build
 from rtl_gen.estimate import FrameCycles, estimate
-from rtl_gen.resources import cells, predict
+from rtl_gen.resources import cells, check_family, predict
 from rtl_gen.target import (
     BROADCAST_COLUMNS,
     EngineTarget,
@@ -45,16 +44,16 @@ MORE_LINES = (2, 1, 0)
 ACTIVATION_WORDS = (0, 512, 256)
 """Of one engine that runs all: as many as it takes, or what some block RAMs hold."""
 BATCH = 8
-"""Shapes that are replayed at once."""
+"""Designs that are replayed at once."""
 
 Tell = Callable[[int, int], None]
-"""Told how many shapes of how many have been looked at."""
+"""Told how many drafts of how many have been looked at."""
 
 
 @dataclass(frozen=True)
 class Shape:
-    """A shape that fits: its target with the largest memories that there is room for, what it takes, and the cycles
-    from one frame to the next below which it cannot come.
+    """A draft that fits: its target, what it takes, and the cycles from one frame to the next below which it cannot
+    come.
     """
 
     target: Target
@@ -93,37 +92,36 @@ class Design:
 
 @dataclass(frozen=True)
 class Search:
-    """What was found: the Pareto front by falling cycles, and how many shapes were drafted and replayed."""
+    """What was found: the Pareto front by falling cycles, how many drafts fit, and how many of them were replayed."""
 
     front: tuple[Design, ...]
     drafted: int
     replayed: int
 
-    def choose(self, frames_per_second: float | None) -> Design:
-        """The smallest that is fast enough, or the fastest. Raises RascaError where none is."""
+    @property
+    def fastest(self) -> Design:
+        return self.front[-1]
+
+    def choose(self, frames_per_second: float | None) -> Design | None:
+        """The smallest that is fast enough, None where none is; without a rate the fastest."""
         if frames_per_second is None:
-            return self.front[-1]
-        for design in self.front:
-            if design.frames_per_second >= frames_per_second:
-                return design
-        best = self.front[-1]
-        raise RascaError(
-            f"no design on {best.target.device} makes {frames_per_second:g} frames a second at "
-            f"{best.target.clock_mhz} MHz, the fastest {best.frames_per_second:.4g}; use a higher --clock, a lower "
-            "--fps or a larger device"
-        )
+            return self.fastest
+        return next((design for design in self.front if design.frames_per_second >= frames_per_second), None)
 
 
 def explore(model: Int8Model, device: Target, *, dask: str | None = None, tell: Tell = lambda done, of: None) -> Search:
     """Searches the targets for the device that the target `device` names; they take its budgets and its clock.
 
-    `dask`: see :func:`sim.spread.spread`. Raises TargetError where nothing fits.
+    `dask`: see :func:`sim.spread.spread`. Raises TargetError where nothing fits, RascaError where resources are not
+    predicted.
     """
+    check_family(device)
     run = partial(spread, dask=dask, processes=True)
     luts = cells(device)
-    drafted = [shape for found in run(partial(_shapes, model, device), COLUMNS) for shape in found]
+    drafted = [shape for found in run(partial(_shapes, model, device), _columns(device)) for shape in found]
     if not drafted:
-        raise TargetError(f"nothing fits: {_refusal(model, device)}")
+        least = f"{_columns(device)[0]} columns and one row"
+        raise TargetError(f"nothing fits, not even {least}: {_refusal(model, device)}")
     shapes = sorted(drafted, key=lambda shape: (shape.takes[luts], shape.bound))
     front: list[Design] = []
     replayed, at = 0, 0
@@ -153,16 +151,24 @@ def _replay(model: Int8Model, target: Target) -> Design:
     return Design(target, predict(made), first, last.interval, products / (places * last.interval))
 
 
+def _columns(device: Target) -> Sequence[int]:
+    """Of its kind of array, the fewest first."""
+    return BROADCAST_COLUMNS if device.array == "broadcast" else COLUMNS
+
+
 def _shapes(model: Int8Model, device: Target, columns: int) -> list[Shape]:
     """Those with so many columns that fit; more rows only where the multipliers were enough for fewer."""
     found: list[Shape] = []
-    for products in PRODUCTS if device.array == "systolic" and wide_multipliers(device.device) else (1,):
+    broadcast = device.array == "broadcast"
+    wide = not broadcast and wide_multipliers(device.device) and model.config.spatial_attention == "off"
+    for products in PRODUCTS if wide else (1,):
         base = replace(device, columns=columns, products_per_multiplier=products, lut_multipliers=0)
-        rows = range(products, min(MAX_ROWS, columns) + 1, products)
+        most = min(MAX_ROWS, columns)
+        rows = [n for n in range(products, most + 1, products) if not broadcast or n & (n - 1) == 0]
         for n in rows:
             if not _add(found, model, replace(base, engines=(EngineTarget("all", "all", n),))):
                 break
-        if device.array == "broadcast":
+        if broadcast:
             continue
         for heads in rows:
             for back in rows:
@@ -175,30 +181,36 @@ def _shapes(model: Int8Model, device: Target, columns: int) -> list[Shape]:
 
 
 def _add(found: list[Shape], model: Int8Model, target: Target) -> bool:
-    """Drafts it and keeps it if it fits; returns whether there are enough multipliers."""
+    """Drafts it with each choice of memories and keeps those that fit; returns whether there are enough multipliers."""
+    sizes: set[tuple[int, int]] = set()
     for choice in _memories(target, model.config.rows):
         try:
-            shape = _draft(model, choice)
+            made = _draft(model, choice)
         except TooSmall as error:
-            if error.resource == "multipliers":
-                if target.lut_multipliers or target.array == "broadcast" or error.excess > target.engines[-1].rows:
-                    return False
-                return _add(found, model, replace(target, lut_multipliers=error.excess))
-        except TargetError:
-            continue
-        else:
-            if shape.takes[cells(target)] <= FILL * target.luts:
-                found.append(shape)
-            return True
+            if error.resource != "multipliers":
+                continue
+            if target.lut_multipliers or target.array == "broadcast" or error.excess > target.engines[-1].rows:
+                return False
+            return _add(found, model, replace(target, lut_multipliers=error.excess))
+        # A limit of words that is not reached changes nothing.
+        size = choice.line_rows, made.params.engines[0].depth
+        takes = predict(made)
+        if size not in sizes and takes[cells(target)] <= FILL * target.luts:
+            found.append(Shape(choice, takes, _bound(made)))
+        sizes.add(size)
     return True
 
 
-def _draft(model: Int8Model, target: Target) -> Shape:
-    """Raises TargetError where it does not fit, LUTs apart."""
-    made = build(model, target_from_dict(to_dict(target)), draft=True)
+def _draft(model: Int8Model, target: Target) -> Build:
+    """Raises TooSmall where it does not fit, LUTs apart."""
+    return build(model, target_from_dict(to_dict(target)), draft=True)
+
+
+def _bound(made: Build) -> int:
+    """Cycles from one frame to the next at the least: those of an engine, or of the pixels."""
     steps, config = made.params.steps, made.model.config
     cycles = [engine.prologue_cycles + steps * engine.step_cycles for engine in made.engines]
-    return Shape(made.target, predict(made), max(*cycles, COLOURS * config.width * steps * config.rows))
+    return max(*cycles, COLOURS * config.width * steps * config.rows)
 
 
 def _memories(target: Target, rows: int) -> Iterator[Target]:
@@ -209,10 +221,18 @@ def _memories(target: Target, rows: int) -> Iterator[Target]:
 
 
 def _refusal(model: Int8Model, device: Target) -> str:
-    """Why not even the smallest shape fits."""
-    target = replace(device, columns=min(BROADCAST_COLUMNS), engines=(EngineTarget("all", "all", 1),))
+    """Why not even the array with the fewest multipliers fits."""
+    target = replace(
+        device,
+        columns=_columns(device)[0],
+        line_rows=model.config.rows,
+        activation_words=0,
+        products_per_multiplier=1,
+        lut_multipliers=0,
+        engines=(EngineTarget("all", "all", 1),),
+    )
     try:
-        takes = _draft(model, replace(target, line_rows=model.config.rows)).takes[cells(device)]
-    except TargetError as error:
+        takes = predict(_draft(model, target))[cells(device)]
+    except TooSmall as error:
         return str(error)
-    return f"the smallest takes {takes:,} of {device.luts:,} {cells(device)}, more than {FILL:.0%}"
+    return f"it takes {takes:,} of {device.luts:,} {cells(device)}, more than {FILL:.0%}"

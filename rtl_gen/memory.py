@@ -23,8 +23,8 @@ class Family:
     shapes : depths and widths.
     lane : bits of a word whose writing can be enabled apart from the others'.
     rom_bits : bits for each block it would take under which a read-only memory becomes LUTs.
-    ram_bits : likewise a memory that is written becomes flip-flops; 0 where there is RAM in LUTs, which is weighed by
-        :meth:`lut_rams`.
+    ram_bits : likewise a memory that is written becomes flip-flops; 0 where there is RAM in LUTs, 16 x 4 bits each,
+        whose costs are weighed.
     """
 
     shapes: tuple[tuple[int, int], ...]
@@ -43,10 +43,6 @@ class Family:
         if words * width < least * count or (self._in_luts(words, width, count) and not rom):
             return 0
         return count
-
-    def lut_rams(self, words: int, width: int) -> int:
-        """RAMs of 16 x 4 bits, 4 LUTs each, that a memory takes where it takes no block."""
-        return 0 if self.ram_bits or self.blocks(words, width, rom=False) else -(-words // 16) * -(-width // 4)
 
     def _in_luts(self, words: int, width: int, count: int) -> bool:
         """By Yosys' costs: 4 a LUT RAM, half of one a bit selected between them, 128 a block."""
@@ -93,11 +89,6 @@ class MemoryUse:
         full, rest = divmod(self.words, self.bank or self.words)
         sizes = [self.bank or self.words] * full + [rest] * bool(rest)
         return sum(self.family.blocks(words, self.width, self.rom) for words in sizes)
-
-    @property
-    def lut_rams(self) -> int:
-        """RAMs made of LUTs, 16 x 4 bits each."""
-        return 0 if self.in_spram or self.rom else self.family.lut_rams(self.words, self.width)
 
     @property
     def sprams(self) -> int:

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fpga.points import Point, load_points
+from fpga.synthesis import flow_of
 from rasca_hw.params import AcceleratorParams
 from rasca_nn.config import preset
 from rasca_nn.errors import RascaError
@@ -149,9 +150,22 @@ def errors(array: str) -> dict[str, dict[str, float]]:
     return found
 
 
+def check_family(target: Target) -> None:
+    """Raises RascaError where no array of that kind was synthesised for that family of devices."""
+    family = flow_of(known(target.array)[0].point.target.device).family
+    if not target.device.startswith(family):
+        raise RascaError(
+            f"resources of a {target.array} array on {target.device!r} are not predicted: such arrays were synthesised "
+            f"for {family} only; use such a device, another array, or add designs to fpga/synthesised.csv"
+        )
+
+
 def predict(made: Build) -> dict[str, int]:
-    """What a design takes, by the names of `Board.flow.cells`; a draft will do."""
+    """What a design takes, by the names of `Board.flow.cells`; a draft will do. Raises RascaError for what
+    no synthesised design has.
+    """
     params, target = made.params, made.target
+    check_family(target)
     uses = memories(params, target)
     products = sum(engine.multipliers for engine in params.engines)
     takes = {

@@ -36,12 +36,15 @@ class TargetError(RascaError):
 
 
 class TooSmall(TargetError):
-    """A device that has `excess` less of a `resource` (the target's name of it) than a model takes."""
+    """A target that has `excess` less of a `resource` (its name in the target) than a model takes."""
 
     def __init__(self, resource: str, excess: int, message: str) -> None:
-        super().__init__(message)
+        super().__init__(resource, excess, message)
         self.resource = resource
         self.excess = excess
+
+    def __str__(self) -> str:
+        return str(self.args[-1])
 
 
 @dataclass(frozen=True)
@@ -74,8 +77,13 @@ class Target:
 
 
 def wide_multipliers(device: str) -> bool:
-    """Whether a device's multipliers are of 18 x 18 bits."""
+    """Whether a device's multipliers are of 18 x 18 bits or more, as those of unknown ones are taken to be."""
     return not device.lower().startswith("ice40")
+
+
+def legal_name(text: str) -> str:
+    """A target's name from a text that begins with one."""
+    return re.sub(r"[^A-Za-z0-9_-]+", "-", text)[:64]
 
 
 def target_names() -> list[str]:

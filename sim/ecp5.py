@@ -10,7 +10,7 @@ from fpga.flows import ECP5 as FLOW
 from sim.icarus import ECP5, MULT18X18D, TOP
 from sim.ice40 import synthesised, yosys_models
 
-SCRIPT = f"{FLOW.synthesis}; rename top {TOP}; write_verilog -noattr {TOP}.v"
+SCRIPT = f"{FLOW.script()}; rename top {TOP}; write_verilog -noattr {TOP}.v"
 """The flow's own."""
 CELLS = "LUT4|LUT2|CCU2C|TRELLIS_FF|PFUMX|L6MUX21"
 FILES = ("lattice/common_sim.vh", "lattice/ccu2c_sim.vh")

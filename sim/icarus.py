@@ -11,7 +11,6 @@ import subprocess
 import tempfile
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +19,7 @@ from amaranth.back import verilog
 from amaranth.lib import data, wiring
 from numpy.typing import NDArray
 
+from fpga.flows import Platform
 from fpga.tools import find
 from rasca_hw.interfaces import confidence_layout, result_layout
 from rasca_hw.params import AcceleratorParams
@@ -41,13 +41,6 @@ Arrays = Mapping[str, Any]
 
 class IcarusError(SimulationError):
     """A bench could not be built, failed, or did not run."""
-
-
-@dataclass(frozen=True)
-class Platform:
-    """As much of a platform as choosing a multiplier takes: the device's name."""
-
-    device: str
 
 
 ECP5 = Platform("LFE5U-85F")

@@ -12,16 +12,16 @@ from pathlib import Path
 from amaranth.back import rtlil
 from amaranth.lib import wiring
 
-from fpga.flows import ICE40
+from fpga.flows import ICE40, Platform
 from fpga.netlist_text import prepared
 from fpga.tools import find
 from rasca_nn.errors import RascaError
 from rtl_gen.collector import resting
-from sim.icarus import TOP, Platform, SimulationError
+from sim.icarus import TOP, SimulationError
 
 UP5K = Platform("iCE40UP5K")
 
-SCRIPT = f"{ICE40.synthesis}; rename top {TOP}; write_verilog -noattr {TOP}.v"
+SCRIPT = f"{ICE40.script()}; rename top {TOP}; write_verilog -noattr {TOP}.v"
 """The flow's own."""
 
 DEFINITIONS = """

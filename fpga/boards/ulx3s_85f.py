@@ -7,7 +7,7 @@ from typing import Any
 from amaranth_boards.ulx3s import ULX3S_85F_Platform
 
 from fpga.boards.ecp5 import Lights, Wiring, ecp5
-from fpga.boards.ulx3s_camera import CAMERA
+from fpga.boards.ulx3s_camera import CAMERA, OSCILLATOR, OSCILLATOR_MHZ
 
 LEDS = 8
 
@@ -17,7 +17,7 @@ def leds(platform: Any) -> Lights:
     return [(platform.request("led", n, dir="-"), n) for n in range(LEDS)]
 
 
-WIRING = Wiring(oscillator="clk25", oscillator_mhz=25.0, leds=leds)
+WIRING = Wiring(oscillator=OSCILLATOR, oscillator_mhz=OSCILLATOR_MHZ, leds=leds)
 PROGRAM = ("openFPGALoader", "--board", "ulx3s")
 
 BOARD = ecp5(

@@ -16,7 +16,7 @@ from fpga.pll import LIMITS, Ecp5Pll
 from fpga.tmds import CHANNELS, CYCLES, SHIFT
 from fpga.video import DOMAIN
 
-OSCILLATOR_MHZ = 25.0
+OSCILLATOR, OSCILLATOR_MHZ = "clk25", 25.0
 SHIFT_MHZ = 125.0
 XCLK_MHZ = SHIFT_MHZ / CYCLES
 LEDS = 8
@@ -53,7 +53,7 @@ class CameraTop(Elaboratable):
         m = Module()
         demo = self.demo
         platform.add_resources([camera_pins(demo.pclk_mhz)])
-        m.submodules.oscillator = oscillator = io.Buffer("i", platform.request("clk25", dir="-"))
+        m.submodules.oscillator = oscillator = io.Buffer("i", platform.request(OSCILLATOR, dir="-"))
         video = LIMITS.dividers(OSCILLATOR_MHZ, SHIFT_MHZ)
         main = LIMITS.dividers(OSCILLATOR_MHZ, self.clock_mhz)
         m.submodules.pll = pll = Ecp5Pll(input_mhz=OSCILLATOR_MHZ, settings=main)

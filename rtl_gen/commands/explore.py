@@ -5,11 +5,16 @@ from __future__ import annotations
 import argparse
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rtl_gen.commands.output import add_json, print_json, print_table, progress
 
+if TYPE_CHECKING:
+    from rtl_gen.explore import Design, Search
+
 TARGET, FRONT, PICTURE = "target.toml", "front.json", "front.png"
+OURS = {TARGET, FRONT, PICTURE}
+"""Files of the folder."""
 
 
 def register(commands: Any) -> None:
@@ -17,11 +22,21 @@ def register(commands: Any) -> None:
     sub = commands.add_parser("explore", help="search the targets on a device for a model, choose one")
     sub.add_argument("model", type=Path, help="integer model (.int8)")
     sub.add_argument("--device", required=True, metavar="TARGET", help="built-in target or .toml file on that device")
-    sub.add_argument("--fps", type=float, metavar="N", help="choose the smallest that is so fast; default: the fastest")
+    sub.add_argument(
+        "--fps",
+        type=float,
+        metavar="N",
+        help="choose the smallest that is so fast; default: the fastest. Where none is, "
+        f"{FRONT} and {PICTURE} are still written, but no {TARGET}, and the exit status is 2",
+    )
     sub.add_argument("--clock", type=int, metavar="MHZ", help="default: the target's")
     sub.add_argument("--dask", metavar="ADDRESS", help="of a scheduler whose workers do the search; default: all cores")
     sub.add_argument(
-        "-o", "--out", type=Path, metavar="DIR", help=f"folder to write {TARGET}, {FRONT} and {PICTURE} to"
+        "-o",
+        "--out",
+        type=Path,
+        metavar="DIR",
+        help=f"folder for {TARGET}, {FRONT} and {PICTURE}; one that this made is replaced",
     )
     add_json(sub)
     sub.set_defaults(call=explore)
@@ -37,19 +52,20 @@ def explore(args: argparse.Namespace) -> None:
     from rasca_nn.errors import RascaError
     from rasca_nn.int8_file import Int8Model
     from rtl_gen.explore import explore as search
-    from rtl_gen.explore_picture import draw
+    from rtl_gen.folder import check_replaceable
     from rtl_gen.resources import errors
-    from rtl_gen.target import MAX_CLOCK_MHZ, load_target, to_toml
+    from rtl_gen.target import MAX_CLOCK_MHZ, legal_name, load_target
 
     if args.fps is not None and not args.fps > 0:
         raise RascaError(f"--fps must be more than 0, not {args.fps:g}")
     if args.clock is not None and not 1 <= args.clock <= MAX_CLOCK_MHZ:
         raise RascaError(f"--clock must be 1 to {MAX_CLOCK_MHZ} MHz, not {args.clock}")
-    if args.out and args.out.exists() and not args.out.is_dir():
-        raise RascaError(f"{args.out} is a file; give a folder")
+    if args.out:
+        check_replaceable(args.out, command="rasca explore", marker=FRONT, ours=OURS.__contains__)
     model = Int8Model.load(args.model)
     device = load_target(args.device)
-    device = replace(device, clock_mhz=args.clock or device.clock_mhz, name=f"{device.name}-{model.config.name}"[:64])
+    name = legal_name(f"{device.name}-{model.config.name}")
+    device = replace(device, clock_mhz=args.clock or device.clock_mhz, name=name)
     with progress("searching") as tell:
         found = search(model, device, dask=args.dask, tell=tell)
     chosen = found.choose(args.fps)
@@ -60,17 +76,18 @@ def explore(args: argparse.Namespace) -> None:
         "drafted": found.drafted,
         "replayed": found.replayed,
         "resource_errors": errors(device.array),
-        "chosen": chosen.to_dict(),
+        "chosen": chosen and chosen.to_dict(),
         "front": [design.to_dict() for design in found.front],
     }
     title = f"{model.config.name} on {device.device} at {device.clock_mhz} MHz"
     if args.out:
-        import json
-
-        args.out.mkdir(parents=True, exist_ok=True)
-        draw(found, chosen, title, args.out / PICTURE)
-        (args.out / FRONT).write_text(json.dumps(report, indent=2) + "\n")
-        (args.out / TARGET).write_text(to_toml(chosen.target))
+        _write(args.out, found, chosen, title, report)
+    if chosen is None:
+        raise RascaError(
+            f"no design on {device.device} makes {args.fps:g} frames a second at {device.clock_mhz} MHz, the fastest "
+            f"{found.fastest.frames_per_second:.4g}; use a higher --clock, a lower --fps or a larger device"
+            + (f" ({args.out} has the front)" if args.out else "")
+        )
     if args.json:
         print_json(report)
         return
@@ -103,13 +120,28 @@ def explore(args: argparse.Namespace) -> None:
         for design in found.front
     ]
     print_table(
-        columns, rows, title=f"{title}: {found.drafted} designs fit, {len(rows)} of them are worth their {names[0]}"
+        columns, rows, title=f"{title}: {found.drafted:,} drafts fit, {len(rows)} of them are worth their {names[0]}"
     )
     for name, error in report["resource_errors"].items():
         known = f"{error['points']} synthesised designs within {error['worst']:.1%}"
         print(f"{name} are predicted: {known}, {error['left_out']:.1%} if left out")
     if args.out:
         print(f"{args.out / TARGET}; use it with: rasca generate {args.model} --target {args.out / TARGET} -o OUT")
+
+
+def _write(out: Path, found: Search, chosen: Design | None, title: str, report: dict[str, Any]) -> None:
+    """The folder."""
+    import json
+
+    from rtl_gen.explore_picture import draw
+    from rtl_gen.folder import replaced
+    from rtl_gen.target import to_toml
+
+    with replaced(out) as folder:
+        draw(found, chosen, title, folder / PICTURE)
+        (folder / FRONT).write_text(json.dumps(report, indent=2) + "\n")
+        if chosen:
+            (folder / TARGET).write_text(to_toml(chosen.target))
 
 
 def resources(args: argparse.Namespace) -> None:

@@ -26,6 +26,7 @@ def register(commands: Any) -> None:
 def compare(args: argparse.Namespace) -> None:
     """A step of all heads."""
     from fpga.steps import Steps
+    from fpga.synthesis import flow_of
     from rasca_nn.config import preset
     from rasca_nn.errors import RascaError
     from rtl_gen.target import load_target
@@ -36,12 +37,14 @@ def compare(args: argparse.Namespace) -> None:
         if value < 1 or value & (value - 1):
             raise RascaError(f"--parallel takes powers of two, not {value}")
     options: dict[str, Any] = {"synthesis": not args.no_synthesis}
-    count = 0
+    if options["synthesis"]:
+        flow_of(target.device)
+    count, total = 0, 5 if options["synthesis"] else 4
 
     def tell(name: str) -> None:
         nonlocal count
         count += 1
-        steps.begin(count, 5, name)
+        steps.begin(count, total, name)
 
     with Steps() as steps:
         tell("ours")

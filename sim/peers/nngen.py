@@ -29,6 +29,8 @@ from rtl_gen.target import load_target
 VERSION = "1.3.4"
 SCRIPT = Path(__file__).with_name("nngen_heads.py")
 KERNEL_COLUMNS = 3
+PATIENCE = 3
+"""Times the cycles that one multiplier would take, after which NNgen's design is taken to hang."""
 
 
 @dataclass(frozen=True)
@@ -94,6 +96,7 @@ def nngen(
         "kernel_heights": list(config.kernel_heights),
         "par_in": par_in,
         "par_out": par_out,
+        "limit": PATIENCE * products,
     }
     tell("NNgen's environment")
     python = environment()
@@ -108,12 +111,13 @@ def nngen(
         said = _run([str(Path(iverilog).with_name("vvp")), "bench.vvp"], folder)
         found = re.search(r"cycles\s+(\d+)", said)
         if not found:
-            raise RascaError("NNgen's design did not end")
+            raise RascaError(f"NNgen's design did not end within {shapes['limit']:,} cycles")
         if wrong := differences(folder):
             raise RascaError(f"NNgen's design gives {wrong} values that its evaluation does not")
-        tell("NNgen through Yosys")
-        text = (folder / "accelerator.v").read_text()
-        takes = synthesise_verilog(text, "accelerator", device) if synthesis else {}
+        takes = {}
+        if synthesis:
+            tell("NNgen through Yosys")
+            takes = synthesise_verilog((folder / "accelerator.v").read_text(), "accelerator", device)
     # Each convolution multiplies a whole kernel at once; those of equal kernels share the hardware.
     kernels = sum(height * KERNEL_COLUMNS for height in set(config.kernel_heights))
     parallel = f"{par_in} x {par_out} channels x kernel"

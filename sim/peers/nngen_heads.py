@@ -1,11 +1,11 @@
-"""The convolutions of the CNN heads made by NNgen (PyPI), for `rasca bench --nngen`; runs in NNgen's own environment.
+"""The convolutions of the CNN heads made by NNgen (PyPI), for `rasca nngen`; runs in NNgen's own environment.
 
     python nngen_heads.py SHAPES FOLDER
 
-SHAPES is JSON: rows, width, heads, channels (the input's first), kernel_heights, and how parallel NNgen makes a
-convolution: par_in x par_out channels. FOLDER gets `accelerator.v`, and `bench.v` with its memory image: one step of
-all heads from the start command to the end, the results compared with NNgen's own evaluation in software. Weights and
-input are made up, from a fixed seed.
+SHAPES is JSON: rows, width, heads, channels (the input's first), kernel_heights, how parallel NNgen makes a convolution
+(par_in x par_out channels), and limit, the cycles after which the bench gives up. FOLDER gets `accelerator.v`, and
+`bench.v` with its memory image: one step of all heads from the start command to the end, the results compared with
+NNgen's own evaluation in software. Weights and input are made up, from a fixed seed.
 
 What is the same as ours: kernels, strides, padding in width alone, bias and shift of each channel, ReLU, pooling,
 INT8. What is not: NNgen has no unsigned bytes, so what leaves a ReLU has 7 bits; weights and activations come over AXI
@@ -33,6 +33,7 @@ ALIGNMENT = 64
 WORD = 32
 MEMORY_BYTES = 1 << 22
 SHIFT = 9
+HALF_PERIOD = 5
 
 
 def heads(shapes: dict[str, Any], rng: np.random.Generator) -> tuple[Any, list[Any]]:
@@ -132,7 +133,8 @@ def main(shapes: dict[str, Any], folder: str) -> None:
     bench.Instance(accelerator, "uut", bench.connect_params(accelerator), bench.connect_ports(accelerator))
     dump = vg.Systask("writememh", "after.img", model.mem)
     bench.Initial(vg.Wait(finished == 1), dump, vg.Systask("finish"))
-    simulation.setup_clock(bench, clock, hperiod=5)
+    bench.Initial(vg.Delay(2 * HALF_PERIOD * shapes["limit"]), vg.Systask("finish"))
+    simulation.setup_clock(bench, clock, hperiod=HALF_PERIOD)
     simulation.setup_reset(bench, reset_n, bench.make_reset(), period=100, polarity="low")
     bench.to_verilog("bench.v")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -40,6 +41,27 @@ def test_command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[
     assert "NNgen" in capsys.readouterr().out
     assert cli.main(["nngen", "tiny", "--parallel", "3", "2"]) == 2
     assert "--parallel takes powers of two, not 3" in capsys.readouterr().err
+    assert cli.main(["nngen", "tiny", "--target", "small"]) == 2
+    said = capsys.readouterr().err
+    assert "no flow for the device 'none'; use one of LFE5U, iCE40UP" in said and said.count("\n") == 1
+    assert len(asked) == 2
+
+
+def test_a_design_that_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The bench is told when to give up; its silence is an error. Nothing of synthesis is announced."""
+    asked, told = [], []
+
+    def run(command: list[str], folder: Path) -> str:
+        if str(nngen.SCRIPT) in command:
+            asked.append(json.loads(command[-2])["limit"])
+        return ""
+
+    monkeypatch.setattr(nngen, "_run", run)
+    monkeypatch.setattr(nngen, "environment", lambda: Path("python"))
+    monkeypatch.setattr(nngen, "find", lambda name: SimpleNamespace(command=(name,)))
+    with pytest.raises(RascaError, match="did not end within 300 cycles"):
+        nngen.nngen(preset("tiny"), 100, 1, 1, synthesis=False, device="LFE5U-85F", tell=told.append)
+    assert asked == [300] and told[-1] == "NNgen on Icarus"
 
 
 def test_differences(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from fpga.build import PROGRAMMING_IMAGE, BuildError, build
 from fpga.demo import Demo
 from fpga.ice40_bitstream import BitstreamError, bitstream_end
 from fpga.netlist_text import without_brackets
+from fpga.synthesis import synthesise
 from rasca_hw.boot import OFFSET, BootLoader
 from rasca_nn.config import preset
 from rasca_nn.errors import RascaError
@@ -94,7 +95,9 @@ def test_report_and_files(tools, tmp_path):
     ],
 )
 def test_ecp5_boards(tools, tmp_path, name, oscillator, rx, device):
-    """Pins and clock of the board; nextpnr is told its device, and the generator's target is on it."""
+    """Pins and clock of the board; nextpnr is told its device, and the generator's target is on it. The clock starts
+    at a gate, and nothing is reset.
+    """
     tools("nextpnr-ecp5", f"echo $* > said; echo '{json.dumps(NEXTPNR_JSON)}' > nextpnr.json")
     found, out = board(name), tmp_path / "out"
     demo = Demo(Stub(IDENTITY), IDENTITY, clock_hz=80e6)
@@ -105,6 +108,9 @@ def test_ecp5_boards(tools, tmp_path, name, oscillator, rx, device):
     assert f'LOCATE COMP "uart_0__rx__io" SITE "{rx}"' in pins
     assert f'io" {oscillator * 1_000_000}.0 HZ' in pins
     assert load_target(found.target).device == found.platform().device
+    design = (out / "top.il").read_text()
+    assert design.count("cell \\DCCA ") == 1
+    assert "async_ff_rst" not in design and "wire width 1 \\rst\n" not in design
 
 
 @pytest.mark.parametrize("name", ["icebreaker", "upduino"])
@@ -184,6 +190,17 @@ def test_a_clock_that_is_missed_is_an_error_whatever_the_tool_says(tools, tmp_pa
     with pytest.raises(BuildError, match=r"79\.99 MHz of 80 MHz"):
         run(tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+def test_what_a_design_takes(tools):
+    """By packing alone; a release of nextpnr that does not say it is named."""
+    said = "; ".join(f"echo 'Info: {cell}: {count}/ 1000 1%'" for cell, count in USED.items())
+    tools("nextpnr-ecp5", said)
+    stub = Demo(Stub(IDENTITY), IDENTITY, clock_hz=CLOCK_MHZ * 1e6)
+    assert synthesise(stub, "LFE5U-85F") == {"luts": 100, "ffs": 50, "block_rams": 3, "multipliers": 2}
+    tools("nextpnr-ecp5", said.replace("DP16KD", "EBR"))
+    with pytest.raises(BuildError, match=r"nextpnr-ecp5 0\.99 does not say how many DP16KD it packed; install another"):
+        synthesise(stub, "LFE5U-85F")
 
 
 def test_a_known_bad_tool_is_refused(tools, tmp_path, monkeypatch):

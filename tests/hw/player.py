@@ -9,7 +9,8 @@ import numpy as np
 from amaranth.lib import wiring
 from numpy.typing import NDArray
 
-from sim.icarus import Platform, run_bench, to_verilog
+from fpga.flows import Platform
+from sim.icarus import run_bench, to_verilog
 
 Values = Sequence[int] | NDArray[np.int64]
 

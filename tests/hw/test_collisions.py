@@ -7,11 +7,12 @@ from amaranth.back import rtlil
 from amaranth.back.verilog import _convert_rtlil_text
 from amaranth.lib import wiring
 
+from fpga.flows import Platform
 from fpga.netlist_text import free_collisions
 from rasca_hw.camera.crop import Hold
 from sim import icarus
 from sim.fuzz import random_case
-from sim.icarus import TOP, Platform
+from sim.icarus import TOP
 from sim.random_case import run_case
 from tests.camera import test_crop
 

@@ -16,12 +16,13 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from fpga.flows import ECP5 as ECP5_FLOW
+from fpga.flows import Platform
 from fpga.tools import find
 from rasca_hw import packed
 from rasca_hw.array import ProcessingElement
 from rasca_hw.packed import PackedElement, PackedMultiplier, pack, unpack
 from sim.ecp5 import netlist
-from sim.icarus import ECP5, Platform, to_verilog
+from sim.icarus import ECP5, to_verilog
 from sim.netlist import compile_netlist
 
 DRIVER = Path(__file__).with_name("packed.cc")
@@ -97,7 +98,7 @@ def test_size(name: str, tmp_path: Path) -> None:
     element, luts, flip_flops = SIZES[name]
     (tmp_path / "top.il").write_text(rtlil.convert(element(), name="top", platform=ECP5, emit_src=False))
     subprocess.run(
-        [*find("yosys").command, "-q", "-p", ECP5_FLOW.synthesis], cwd=tmp_path, capture_output=True, check=True
+        [*find("yosys").command, "-q", "-p", ECP5_FLOW.script()], cwd=tmp_path, capture_output=True, check=True
     )
     cells = json.loads((tmp_path / "top.json").read_text())["modules"]["top"]["cells"].values()
     found = Counter(cell["type"] for cell in cells)

@@ -15,6 +15,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 from numpy.typing import NDArray
 
+from fpga.flows import Platform
 from rasca_hw import array, broadcast, feeder, multiplier, packed, pool
 from rasca_hw.accumulator import Accumulator
 from rasca_hw.array import SystolicArray
@@ -31,7 +32,7 @@ from rasca_nn.integer import IntegerNet, accumulate
 from rasca_nn.random_model import random_int8_model
 from sim.benches.streams import pattern
 from sim.ecp5 import netlist
-from sim.icarus import ECP5, Platform, to_verilog
+from sim.icarus import ECP5, to_verilog
 from tests.hw.player import lanes, play, signed, split
 
 

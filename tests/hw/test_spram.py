@@ -10,11 +10,12 @@ from amaranth.hdl import Module
 from numpy.typing import NDArray
 
 from fpga.flash_image import weight_image
+from fpga.flows import Platform
 from rasca_hw.boot import BootLoader
 from rasca_hw.spram import BLOCK_WORDS, LATENCY, Spram
 from sim.benches.spram import UNDEFINED
 from sim.flash_model import FlashModel
-from sim.icarus import Platform, run_bench, to_verilog
+from sim.icarus import run_bench, to_verilog
 from sim.ice40 import UP5K, cell_models
 from tests.fpga.line import simulate
 from tests.hw.flash import at_pins, pulses
