@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import reduce
 from math import ceil
+from operator import and_, or_
 
 from rasca_hw.lines import line_buffer_words
 from rasca_hw.params import AcceleratorParams, EngineParams
@@ -88,7 +90,15 @@ class MemoryUse:
             return 0
         full, rest = divmod(self.words, self.bank or self.words)
         sizes = [self.bank or self.words] * full + [rest] * bool(rest)
-        return sum(self.family.blocks(words, self.width, self.rom) for words in sizes)
+        return sum(self.family.blocks(words, self.changing_bits, self.rom) for words in sizes)
+
+    @property
+    def changing_bits(self) -> int:
+        """Bits of a word that are not the same in all of its contents: those that Yosys stores."""
+        if not self.contents:
+            return self.width
+        same = reduce(and_, self.contents) | ~reduce(or_, self.contents)
+        return self.width - (same & ((1 << self.width) - 1)).bit_count()
 
     @property
     def sprams(self) -> int:
@@ -118,7 +128,8 @@ def _memories(params: AcceleratorParams) -> list[MemoryUse]:
     if len(params.engines) > 1:
         width = (params.engines[-1].reach - 1).bit_length() + 8 * columns
         groups = range(params.engines[0].groups)
-        found += [MemoryUse("link", f"features, group {g}", params.link_depth, width) for g in groups]
+        # One more word lies in the FIFO's output register.
+        found += [MemoryUse("link", f"features, group {g}", params.link_depth - 1, width) for g in groups]
     return found
 
 
@@ -164,8 +175,9 @@ def _biases(engine: EngineParams, group: int, suffix: str) -> MemoryUse:
         lanes = bias_lanes(engine)
         return MemoryUse(engine.name, "biases", len(lanes), SPRAM_BITS, lanes, True)
     mask = (1 << engine.acc_width) - 1
-    words = tuple((bias & mask) | shift << engine.acc_width for bias, shift in engine.biases[group])
-    return MemoryUse(engine.name, f"biases{suffix}", len(words), engine.acc_width + 5, words, True)
+    # The last row's reader runs on to words behind the last one.
+    words = [(bias & mask) | shift << engine.acc_width for bias, shift in engine.biases[group]] + [0] * engine.rows
+    return MemoryUse(engine.name, f"biases{suffix}", len(words), engine.acc_width + 5, tuple(words), True)
 
 
 def _operand_memories(engine: EngineParams) -> list[MemoryUse]:
