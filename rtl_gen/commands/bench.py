@@ -107,11 +107,10 @@ def remarks(found: dict[str, Any]) -> list[str]:
     """What does not fit into the tables."""
     rows = [*found["hardware"], *found.get("placed", [])]
     lines = [f"{row['preset']} on {row.get('board', row['target'])}: {_failure(row)}" for row in rows if _failure(row)]
-    lines += [
-        f"{row['preset']} on {row['target']}: LUTs are not predicted: {row['unpredicted']}"
-        for row in found["hardware"]
-        if "unpredicted" in row
-    ]
+    unpredicted = [row for row in found["hardware"] if "unpredicted" in row]
+    for reason in dict.fromkeys(row["unpredicted"] for row in unpredicted):
+        which = (f"{row['preset']} on {row['target']}" for row in unpredicted if row["unpredicted"] == reason)
+        lines.append(f"LUTs are not predicted of {', '.join(which)}: {reason}")
     if "evaluation" in found:
         e = found["evaluation"]
         lines.append(
