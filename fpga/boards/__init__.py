@@ -8,14 +8,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
-from typing import Any
-
-from amaranth.lib.wiring import Component
+from typing import TYPE_CHECKING, Any
 
 from fpga.flows import Flow
 from fpga.names import nearest
 from fpga.protocol import BAUD
 from rasca_nn.errors import RascaError
+
+if TYPE_CHECKING:
+    from amaranth.lib.wiring import Component
 
 
 @dataclass(frozen=True, kw_only=True)
