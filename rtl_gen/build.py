@@ -141,11 +141,13 @@ def build(model: Int8Model, target: Target, *, draft: bool = False) -> Build:
     )
     used = sum(e.params.multipliers for e in engines)
     if used > target.multipliers:
+        excess = used - target.multipliers
+        remedy = "" if target.array == "broadcast" else ", or lut_multipliers"
         raise TooSmall(
             "multipliers",
-            used - target.multipliers,
-            f"{config.name} on {target.name} takes {used} multipliers, {used - target.multipliers} more than "
-            f"the device's {target.multipliers}; use fewer rows or columns",
+            excess,
+            f"{config.name} on {target.name} takes {used} multipliers, {excess} more than the device's "
+            f"{target.multipliers}; use fewer rows or columns{remedy}",
         )
     uses = memories(params, target)
     blocks = sum(use.blocks for use in uses)

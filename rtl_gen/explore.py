@@ -1,10 +1,10 @@
 """Targets by search: which engines, rows, columns, packing and memories a device takes for a model, and which are worth
 it.
 
-Every shape that the device has the multipliers for is drafted with every choice of memories: its resources by
-:mod:`rtl_gen.resources`, and fewer cycles than which it cannot take. In the order of their LUTs those that this bound
-does not rule out are scheduled and replayed exactly (:mod:`rtl_gen.estimate`). So what comes out is the Pareto front of
-cycles a frame and LUTs, not a sample of it.
+Every shape that the device has the multipliers for is drafted with every choice of memories that may matter: its
+resources by :mod:`rtl_gen.resources`, and fewer cycles than which it cannot take. In the order of their LUTs those that
+this bound does not rule out are scheduled and replayed exactly (:mod:`rtl_gen.estimate`). So what comes out is the
+Pareto front of cycles a frame and LUTs, not a sample of it.
 """
 
 from __future__ import annotations
@@ -181,7 +181,9 @@ def _shapes(model: Int8Model, device: Target, columns: int) -> list[Shape]:
 
 
 def _add(found: list[Shape], model: Int8Model, target: Target) -> bool:
-    """Drafts it with each choice of memories and keeps those that fit; returns whether there are enough multipliers."""
+    """Drafts it with each choice of memories that may matter and keeps those that fit; returns whether there are enough
+    multipliers.
+    """
     sizes: set[tuple[int, int]] = set()
     for choice in _memories(target, model.config.rows):
         try:
@@ -198,6 +200,9 @@ def _add(found: list[Shape], model: Int8Model, target: Target) -> bool:
         if size not in sizes and takes[cells(target)] <= FILL * target.luts:
             found.append(Shape(choice, takes, _bound(made)))
         sizes.add(size)
+        if target.array == "systolic":
+            # Less memory would take as many LUTs, and no fewer cycles.
+            break
     return True
 
 

@@ -55,7 +55,7 @@ def features(params: AcceleratorParams, resource: str) -> dict[str, float]:
         "elementwise rows": sum(engine.rows for engine in engines if engine.operand_depth),
         **columns[resource],
         "packed pairs": sum(engine.array_products / 2 for engine in engines if engine.packed),
-        "softmax rows": sum(engine.rows for engine in engines if engine.spatial),
+        "spatial attention": sum(engine.rows for engine in engines if engine.spatial),
     }
 
 
@@ -78,7 +78,10 @@ class Fit:
     def __call__(self, found: dict[str, float]) -> int:
         """Raises RascaError for a design with something that no point has."""
         if unknown := [name for name, value in found.items() if value and name not in self.names]:
-            raise RascaError(f"no synthesised design has {unknown[0]}; add one to fpga/synthesised.csv")
+            raise RascaError(
+                f"resources of a design with {unknown[0]} are not predicted, since none was synthesised; "
+                "use rasca generate with a target of your own, or add one to fpga/synthesised.csv"
+            )
         return round(float(self.prices @ [found[name] for name in self.names]))
 
 

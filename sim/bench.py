@@ -79,6 +79,7 @@ def hardware(name: str, target: str) -> dict[str, Any]:
         "frames_per_second": manifest["at_clock"]["frames_per_second"],
         "latency_cycles": cycles["latency"],
         "ram_bits": manifest["memory"]["bits"],
+        "block_rams": sum(use.blocks for use in uses),
         **predicted(made),
         "generation_seconds": round(spent, 2),
     }
@@ -179,8 +180,9 @@ def bench(
     served = [row for row in rows if "refused" not in row]
     if served:
         largest = max(served, key=lambda row: row["multipliers"] * row["cycles_alone"])
-        step(f"compiled, {largest['preset']} on {largest['target']}")
-        timed.append(simulator(largest["preset"], largest["target"], "compiled"))
+        if (largest["preset"], largest["target"]) != SMALL:
+            step(f"compiled, {largest['preset']} on {largest['target']}")
+            timed.append(simulator(largest["preset"], largest["target"], "compiled"))
         step(f"evaluation of {photos} photos")
         smallest = min(served, key=lambda row: row["cycles_in_stream"])
         found["evaluation"] = evaluation(smallest["preset"], smallest["target"], photos)

@@ -59,6 +59,8 @@ def bench(args: argparse.Namespace) -> None:
     from rtl_gen.target import load_target, target_names
     from sim.bench import bench as measure
 
+    if args.out and not args.out.parent.is_dir():
+        raise RascaError(f"{args.out}: there is no folder {args.out.parent}; make it first")
     if args.photos < 1:
         raise RascaError(f"--photos must be at least 1, not {args.photos}")
     places = [name.partition(":") for name in args.board or ()]
@@ -127,7 +129,7 @@ def markdown(found: dict[str, Any], args: argparse.Namespace) -> str:
     options += [f" --photos {args.photos}"] * (args.photos != PHOTOS)
     options += [f" --board {name}" for name in args.board or ()]
     options += [f" --model {shown(path)}" for path in args.model or ()]
-    lines = ["# Benchmarks", "", f"`rasca bench{''.join(options)} -o docs/benchmarks.md` made this page.", "", ABOUT]
+    lines = ["# Benchmarks", "", f"`rasca bench{''.join(options)} -o {shown(args.out)}` made this page.", "", ABOUT]
     for title, columns, rows in tables(found):
         lines += ["", f"## {title}", "", "| " + " | ".join(columns.values()) + " |", "|---" * len(columns) + "|"]
         lines += ["| " + " | ".join(row) + " |" for row in rows]

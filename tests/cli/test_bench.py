@@ -69,7 +69,7 @@ def test_figures(quick: None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
     assert first["cycles_in_stream"] == manifest["cycles"]["frame_in_stream"]
     assert first["busy"] == manifest["busy"]["frame_in_stream"]
     assert 0 < first["bound_cycles"] <= first["cycles_in_stream"] and first["generation_seconds"] > 0
-    assert [row["simulator"] for row in found["simulators"]] == ["compiled", "cxxrtl", "icarus", "compiled"]
+    assert [row["simulator"] for row in found["simulators"]] == ["compiled", "cxxrtl", "icarus"]
     assert {"failed" in row for row in found["placed"]} == {True, False}
     places = {("ulx3s-85f", "ecp5-85f-packed"), ("icebreaker", "up5k")}
     assert {(row["board"], row["target"]) for row in found["placed"]} == places

@@ -148,9 +148,10 @@ def test_what_others_made_is_not_replaced(tools, tmp_path):
     own.mkdir()
     (own / "precious").touch()
     file.touch()
-    for out in (own, file):
-        with pytest.raises(RascaError, match="was not made by rasca bitstream"):
-            run(out)
+    with pytest.raises(RascaError, match="was not made by rasca bitstream"):
+        run(own)
+    with pytest.raises(RascaError, match="is a file; give a folder"):
+        run(file)
     out = tmp_path / "out"
     run(out)
     (out / "precious").touch()

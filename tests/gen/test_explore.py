@@ -109,7 +109,7 @@ def test_a_rate_that_none_reaches(tmp_path: Path, capsys: pytest.CaptureFixture[
         (("--device", "ecp5-25"), "unknown target 'ecp5-25'; nearest is 'ecp5-25f'"),
         (("--device", "ecp5-25f", "--fps", "0"), "--fps must be more than 0, not 0"),
         (("--device", "ecp5-25f", "--clock", "0"), "--clock must be 1 to 1000 MHz, not 0"),
-        (("--device", "ecp5-25f", "-o", "model"), "model exists and was not made by rasca explore"),
+        (("--device", "ecp5-25f", "-o", "model"), "model is a file; give a folder"),
         (("--device", "ecp5-25f", "--fps", "1e9"), "no design on LFE5U-25F makes 1e+09 frames a second"),
         (("--device", "small"), "systolic array on 'none' are not predicted"),
     ],
@@ -196,7 +196,7 @@ def test_a_multiplier_of_luts() -> None:
 
 
 def test_nothing_is_predicted_of_what_was_never_synthesised() -> None:
-    with pytest.raises(RascaError, match="no synthesised design has wings; add one to"):
+    with pytest.raises(RascaError, match="a design with wings are not predicted, since none"):
         fit([{"one": 1.0}], [10])({"one": 1, "wings": 2})
 
 

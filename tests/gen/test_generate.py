@@ -90,6 +90,31 @@ def test_a_foreign_folder_is_left_alone(model: Path, tmp_path: Path) -> None:
     assert contents(tmp_path / "mine") == {"file": b"x"}
 
 
+def test_the_folder_it_runs_in_is_not_replaced(model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    out = tmp_path / "tiny"
+    generate(model, "small", out)
+    before = contents(out)
+    monkeypatch.chdir(out)
+    for path in (Path(), Path(".."), out, Path("memories/..")):
+        with pytest.raises(RascaError, match="is the folder this runs in"):
+            generate(model, "small", path)
+    assert contents(out) == before
+
+
+def test_a_link_is_followed_and_a_wrong_place_found_at_once(model: Path, tmp_path: Path) -> None:
+    out, link, file = tmp_path / "tiny", tmp_path / "link", tmp_path / "file"
+    out.mkdir()
+    link.symlink_to(out)
+    generate(model, "small", link)
+    generate(model, "small", link)
+    assert link.is_symlink() and contents(link) == contents(out) != {}
+    file.touch()
+    with pytest.raises(RascaError, match="file is a file; give a folder"):
+        generate(model, "small", file)
+    with pytest.raises(RascaError, match=r"cannot be made in .*file: Not a directory"):
+        generate(model, "small", file / "below")
+
+
 def test_nothing_is_left_after_an_error(model: Path, tmp_path: Path) -> None:
     with pytest.raises(RascaError, match="unknown target"):
         generate(model, "smal", tmp_path / "out")
