@@ -9,9 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 import subprocess
-import tempfile
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -25,6 +23,7 @@ from fpga.netlist_text import prepared
 from fpga.steps import Steps
 from fpga.tools import find
 from rasca_nn.errors import RascaError
+from rtl_gen.folder import check_replaceable, replaced
 
 SEED = 1
 STEPS = 4
@@ -93,15 +92,13 @@ def build(
     Raises
     ------
     BuildError
-        If a tool fails or the clock is not reached; its log stays beside `out`. If `out` is or holds something else.
+        If a tool fails or the clock is not reached; its log stays beside `out`.
     ToolMissing
         If a tool is not there.
+    RascaError
+        If `out` is, or holds, what this did not make.
     """
-    if out.exists() and not (out / REPORT).is_file():
-        raise BuildError(f"{out} exists and was not made by rasca bitstream; give another folder or remove it")
-    foreign = [path.name for path in out.iterdir() if not OURS.fullmatch(path.name)] if out.exists() else []
-    if foreign:
-        raise BuildError(f"{out} also holds {min(foreign)}, which would be lost; give another folder or move it away")
+    check_replaceable(out, command="rasca bitstream", marker=REPORT, ours=OURS.fullmatch)
     flow = board.flow
     wanted_mhz = flow.wanted_mhz(clock_mhz)
     tools = {name: find(name) for name in ("yosys", flow.nextpnr, flow.pack)}
@@ -109,10 +106,7 @@ def build(
         if tool.bad:
             raise BuildError(f"{name} {tool.version} is {tool.bad}; install another with: {tool.tool.install}")
     steps = steps or Steps(quiet=True)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}.") as name:
-        work = Path(name) / "made"
-        work.mkdir()
+    with replaced(out) as work:
         steps.begin(1, STEPS, "elaboration")
         platform = board.platform()
         plan = platform.prepare((top or board.top)(demo, clock_mhz), "top")
@@ -159,9 +153,6 @@ def build(
         check(report)
         (work / REPORT).write_text(json.dumps(asdict(report), indent=2) + "\n")
         (work / "top.json").unlink()
-        if out.exists():
-            shutil.rmtree(out)
-        work.replace(out)
     return report
 
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import shutil
-import tempfile
 from collections.abc import Callable
 from dataclasses import asdict, fields
 from pathlib import Path
@@ -24,6 +22,7 @@ from rtl_gen.camera import front_end, place
 from rtl_gen.collector import resting
 from rtl_gen.energy import energy
 from rtl_gen.estimate import estimate
+from rtl_gen.folder import check_replaceable, replaced
 from rtl_gen.memory import MemoryUse, memories
 from rtl_gen.realtime import report_real_time
 from rtl_gen.sensor import Sensor, load_sensor, sensor_from_dict, sensor_to_dict
@@ -76,11 +75,7 @@ def generate(
         i = next(step)
         report(i, len(names), names[i - 1])
 
-    if out.exists() and not (out / MANIFEST).is_file():
-        raise RascaError(f"{out} exists and was not made by rasca generate; give another folder or remove it")
-    foreign = {path.name for path in out.iterdir()} - OURS if out.exists() else set()
-    if foreign:
-        raise RascaError(f"{out} also holds {min(foreign)}, which would be lost; give another folder or move it away")
+    check_replaceable(out, command="rasca generate", marker=MANIFEST, ours=OURS.__contains__)
     begin()
     model = Int8Model.load(model_path)
     begin()
@@ -101,10 +96,8 @@ def generate(
     hashes = {name: hashlib.sha256(text.encode()).hexdigest() for name, text in texts.items()}
     manifest["hashes"] = {"model": model.hash, **hashes}
     begin()
-    out.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}.") as name:
-        folder = Path(name) / "made"
-        (folder / "memories").mkdir(parents=True)
+    with replaced(out) as folder:
+        (folder / "memories").mkdir()
         for verilog_name, text in texts.items():
             (folder / verilog_name).write_text(text)
         for use in uses:
@@ -118,9 +111,6 @@ def generate(
             (folder / SENSOR).write_text(json.dumps(sensor_to_dict(chosen), indent=2) + "\n")
         (folder / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n")
         model.save(folder / MODEL)
-        if out.exists():
-            shutil.rmtree(out)
-        folder.replace(out)
     return manifest
 
 

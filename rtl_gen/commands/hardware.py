@@ -80,7 +80,7 @@ def show_camera(found: dict[str, Any]) -> None:
         ("cycles of a step, at worst", found["step_cycles"]),
         ("margin, %", found["margin_percent"]),
         ("margin with early termination, %", rule["margin_percent"] if rule["keeps_up"] else "does not keep up"),
-        ("pixels that wait, of the places in the FIFO", f"{found['fifo']['waiting']} of {found['fifo']['depth']}"),
+        ("places of the FIFO taken, at most", f"{found['fifo']['waiting']} of {found['fifo']['depth']}"),
         ("cycles from the last row to the decision", latency["cycles"]),
         ("us", latency["us"]),
         ("rows of the sensor", latency["rows"]),

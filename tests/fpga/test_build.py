@@ -120,12 +120,12 @@ def test_what_others_made_is_not_replaced(tools, tmp_path):
     (own / "precious").touch()
     file.touch()
     for out in (own, file):
-        with pytest.raises(BuildError, match="was not made by rasca bitstream"):
+        with pytest.raises(RascaError, match="was not made by rasca bitstream"):
             run(out)
     out = tmp_path / "out"
     run(out)
     (out / "precious").touch()
-    with pytest.raises(BuildError, match="also holds precious, which would be lost"):
+    with pytest.raises(RascaError, match="also holds precious, which would be lost"):
         run(out)
     assert sorted(path.name for path in tmp_path.rglob("precious")) == ["precious", "precious"]
 
