@@ -247,7 +247,7 @@ def test_an_imported_checkpoint_that_int8_cannot_follow(capsys, data, network, t
         (("train", "--preset", "tiny", "--data", "{data}", "-o", "x", "--epochs", "0"), "epochs must be at least 1"),
         (("train", "--preset", "tiny", "--data", "{data}", "-o", "x", "--epochs", "many"), "invalid int value"),
         (("generate", "{text}", "-o", "x"), "not a whole model file"),
-        (("generate", "{text}", "-o", "."), "was not made by rasca generate"),
+        (("generate", "{text}", "-o", "."), "is the folder this runs in"),
         (("sim", "{data}", "photo.png"), "is not a folder made by rasca generate"),
         (("sim", "{data}", "photo.png", "--simulator", "verilator"), "nearest is"),
         (("bitstream", "{text}", "-o", "x"), "not a whole model file"),
