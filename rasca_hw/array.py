@@ -40,8 +40,10 @@ def delay(m: Module, value: Any, cycles: int, *, name: str, reset_less: bool = T
     return value
 
 
-def _selected(m: Module, row: list[tuple[Any, Any]], *, name: str) -> tuple[Any, Any]:
-    """Of the (valid, value) of a row's columns the one that is valid; two registered levels whatever C is."""
+def _selected(m: Module, row: list[tuple[Any, Any]], *, name: str, way: int) -> tuple[Any, Any]:
+    """Of the (valid, value) of a row's columns the one that is valid; two registered levels whatever C is, and `way`
+    registers from one to the other.
+    """
     shape = row[0][1].shape()
     groups = [row[i : i + MUX_FAN_IN] for i in range(0, len(row), MUX_FAN_IN)]
     for level in range(2):
@@ -54,7 +56,9 @@ def _selected(m: Module, row: list[tuple[Any, Any]], *, name: str) -> tuple[Any,
                 any_valid = any_valid | ok
                 any_value = any_value | Mux(ok, other, 0)
             m.d.sync += [valid.eq(any_valid), value.eq(any_value)]
-            selected.append((valid, value))
+            stops = 0 if level else way
+            left = delay(m, valid, stops, name=f"{name}_valid{i}_way", reset_less=False)
+            selected.append((left, delay(m, value, stops, name=f"{name}_sum{i}_way")))
         groups = [selected]
     return selected[0]
 
@@ -98,10 +102,10 @@ class ProcessingElement(wiring.Component):
 
 
 def row_of_elements(
-    m: Module, row: int, elements: list[Any], weight: Any, down: list[Any], first: Any, last: Any
+    m: Module, row: int, elements: list[Any], weight: Any, down: list[Any], first: Any, last: Any, *, way: int = 0
 ) -> tuple[Any, Any]:
     """Connects a row of processing elements from column to column, and to those above through `down`, which then holds
-    what goes on to those below. Returns (valid, sum) of one column after another.
+    what goes on to those below. Returns (valid, sum) of one column after another, after `way` more cycles.
     """
     sums = []
     for c, pe in enumerate(elements):
@@ -109,7 +113,7 @@ def row_of_elements(
         m.d.comb += [pe.weight.eq(weight), pe.activation.eq(down[c]), pe.first.eq(first), pe.last.eq(last)]
         weight, down[c], first, last = pe.weight_out, pe.activation_out, pe.first_out, pe.last_out
         sums.append((pe.last_out, Value.cast(pe.sum)))
-    return _selected(m, sums, name=f"drain{row}")
+    return _selected(m, sums, name=f"drain{row}", way=way)
 
 
 class SystolicArray(wiring.Component):

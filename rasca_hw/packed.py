@@ -32,7 +32,9 @@ RESIDUE = 5
 UPPER_BITS = 15
 PRODUCT_LATENCY = MULTIPLIER_LATENCY + 1
 """Cycles from operands to `upper`, `lower` and `carry`."""
-LATENCY = 1 + PRODUCT_LATENCY + 1 + 2 + 1
+WAY = 1
+"""Registers on the way of the sums out of the array, which is so much larger than one of plain elements."""
+LATENCY = 1 + PRODUCT_LATENCY + 1 + 2 + WAY + 1
 """Cycles from a pass's last operands to the sum of column 0, row 0: packing, products, accumulation, selection of the
 column, the sums of both rows.
 """
@@ -191,7 +193,7 @@ class PackedArray(wiring.Component):
             weights = pack(m, self.weights[2 * pair], self.weights[2 * pair + 1])
             weights = delay(m, weights, 1 + pair, name=f"skew_w{pair}")
             elements = [PackedElement(self.acc_width, self.taps) for _ in range(self.columns)]
-            self._leave(m, pair, *row_of_elements(m, pair, elements, weights, down, first, last))
+            self._leave(m, pair, *row_of_elements(m, pair, elements, weights, down, first, last, way=WAY))
             first = delay(m, first, 1, name=f"first_pair{pair + 1}", reset_less=False)
             last = delay(m, last, 1, name=f"last_pair{pair + 1}", reset_less=False)
         return m
