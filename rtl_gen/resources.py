@@ -46,7 +46,7 @@ def features(params: AcceleratorParams, resource: str) -> dict[str, float]:
         address_bits = sum(size.bit_length() for size in sizes)
         return {"one": 1, "lanes": lanes, "address bits": address_bits, "columns": engines[0].columns}
     columns = {
-        "luts": {"engines": len(engines), "columns": engines[0].columns},
+        "luts": {"further engines": len(engines) - 1, "columns": engines[0].columns},
         "ffs": {"word columns": sum(engine.groups * engine.columns for engine in engines)},
     }
     return {
