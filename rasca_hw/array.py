@@ -40,7 +40,7 @@ def delay(m: Module, value: Any, cycles: int, *, name: str, reset_less: bool = T
     return value
 
 
-def _selected(m: Module, row: list[tuple[Any, Any]], *, name: str) -> tuple[Any, Any]:
+def selected(m: Module, row: list[tuple[Any, Any]], *, name: str) -> tuple[Any, Any]:
     """Of the (valid, value) of a row's columns the one that is valid; two registered levels whatever C is."""
     shape = row[0][1].shape()
     groups = [row[i : i + MUX_FAN_IN] for i in range(0, len(row), MUX_FAN_IN)]
@@ -99,9 +99,9 @@ class ProcessingElement(wiring.Component):
 
 def row_of_elements(
     m: Module, row: int, elements: list[Any], weight: Any, down: list[Any], first: Any, last: Any
-) -> tuple[Any, Any]:
+) -> list[tuple[Any, Any]]:
     """Connects a row of processing elements from column to column, and to those above through `down`, which then holds
-    what goes on to those below. Returns (valid, sum) of one column after another.
+    what goes on to those below. Returns each column's (valid, sum).
     """
     sums = []
     for c, pe in enumerate(elements):
@@ -109,7 +109,7 @@ def row_of_elements(
         m.d.comb += [pe.weight.eq(weight), pe.activation.eq(down[c]), pe.first.eq(first), pe.last.eq(last)]
         weight, down[c], first, last = pe.weight_out, pe.activation_out, pe.first_out, pe.last_out
         sums.append((pe.last_out, Value.cast(pe.sum)))
-    return _selected(m, sums, name=f"drain{row}")
+    return sums
 
 
 class SystolicArray(wiring.Component):
@@ -146,7 +146,8 @@ class SystolicArray(wiring.Component):
         for r in range(self.rows):
             weight = delay(m, self.weights[r], r, name=f"skew_w{r}")
             elements = [ProcessingElement(self.acc_width) for _ in range(self.columns)]
-            valid, total = row_of_elements(m, r, elements, weight, down, first, last)
+            columns = row_of_elements(m, r, elements, weight, down, first, last)
+            valid, total = selected(m, columns, name=f"drain{r}")
             m.d.comb += [self.valid[r].eq(valid), self.sums[r].eq(total)]
             first = delay(m, first, 1, name=f"first_row{r + 1}", reset_less=False)
             last = delay(m, last, 1, name=f"last_row{r + 1}", reset_less=False)

@@ -14,6 +14,8 @@ A product of five bits mod 32 is all that logic computes of w1 * a. All this is 
 pair accumulates the three numbers as they are; a pass's sums are put together once, where they leave the array.
 """
 
+from functools import reduce
+from operator import or_
 from typing import Any
 
 from amaranth.hdl import Cat, Module, Mux, Shape, Signal, signed
@@ -21,7 +23,7 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from .accumulator import Accumulator
-from .array import delay, row_of_elements
+from .array import MUX_FAN_IN, delay, row_of_elements
 from .multiplier import LATENCY as MULTIPLIER_LATENCY
 from .multiplier import Multiplier
 
@@ -32,7 +34,8 @@ RESIDUE = 5
 UPPER_BITS = 15
 PRODUCT_LATENCY = MULTIPLIER_LATENCY + 1
 """Cycles from operands to `upper`, `lower` and `carry`."""
-LATENCY = 1 + PRODUCT_LATENCY + 1 + 2 + 1
+SELECTION_LATENCY = 4
+LATENCY = 1 + PRODUCT_LATENCY + 1 + SELECTION_LATENCY + 1
 """Cycles from a pass's last operands to the sum of column 0, row 0: packing, products, accumulation, selection of the
 column, the sums of both rows.
 """
@@ -149,6 +152,29 @@ class PackedElement(wiring.Component):
         return m
 
 
+def selected(m: Module, row: list[tuple[Any, Any]], *, name: str) -> tuple[Any, Any]:
+    """Of the (valid, value) of a row's columns the one that is valid, `SELECTION_LATENCY` cycles later whatever C is.
+
+    A pair's sums have sixty bits and an array of pairs lies all over the chip, so that wires, not logic, take the time:
+    a register at each column is 0 while the column has no sum, beyond it there are ORs, and a register between them.
+    """
+    shape = row[0][1].shape()
+
+    def later(valid: Any, value: Any, place: str) -> tuple[Any, Any]:
+        held = Signal(shape, name=f"{name}_sum_{place}", reset_less=True)
+        m.d.sync += held.eq(value)
+        return delay(m, valid, 1, name=f"{name}_valid_{place}", reset_less=False), held
+
+    def either(group: list[tuple[Any, Any]], place: str) -> tuple[Any, Any]:
+        valid, value = (reduce(or_, parts) for parts in zip(*group, strict=True))
+        return later(valid, value, place)
+
+    columns = [later(valid, Mux(valid, value, 0), f"column{c}") for c, (valid, value) in enumerate(row)]
+    groups = [columns[i : i + MUX_FAN_IN] for i in range(0, len(columns), MUX_FAN_IN)]
+    merged = [later(*either(group, f"group{i}"), f"way{i}") for i, group in enumerate(groups)]
+    return either(merged, "row")
+
+
 class PackedArray(wiring.Component):
     """As :class:`~rasca_hw.array.SystolicArray`, with half the multipliers and another latency.
 
@@ -191,7 +217,8 @@ class PackedArray(wiring.Component):
             weights = pack(m, self.weights[2 * pair], self.weights[2 * pair + 1])
             weights = delay(m, weights, 1 + pair, name=f"skew_w{pair}")
             elements = [PackedElement(self.acc_width, self.taps) for _ in range(self.columns)]
-            self._leave(m, pair, *row_of_elements(m, pair, elements, weights, down, first, last))
+            columns = row_of_elements(m, pair, elements, weights, down, first, last)
+            self._leave(m, pair, *selected(m, columns, name=f"drain{pair}"))
             first = delay(m, first, 1, name=f"first_pair{pair + 1}", reset_less=False)
             last = delay(m, last, 1, name=f"last_pair{pair + 1}", reset_less=False)
         return m
